@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.utils.files import make_folder, replacing, write_atomically, write_new
+from hybrid.utils.files import make_folder, remove, replacing, write_atomically, write_new
 from hybrid.utils.interrupt import undisturbed
 from hybrid.utils.leftovers import remove_leftovers
 from hybrid.utils.reading import OUTPUT, OUTPUT_RECORD, hash_file, read_text
@@ -210,8 +210,15 @@ def replacing_output(path: Path, kind: str) -> Iterator[Path]:
             remember(path, kind, temporary)
 
 
-def remember_output(path: Path, kind: str) -> None:
-    """Record, under `output_rule`, that a file is hybrid's; for files that have been written otherwise.
+def remember_output(path: Path, kind: str, source: Path | None = None) -> None:
+    """Record, under `output_rule`, that a file is hybrid's; for files that are written otherwise.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+    source : Path, optional
+        Has its content, where `path` is yet to be written.
 
     Examples
     --------
@@ -220,7 +227,26 @@ def remember_output(path: Path, kind: str) -> None:
     >>> written_as(Path("c.csv"))
     """
     if _rule.get() is not None:
-        remember(path, kind)
+        remember(path, kind, source)
+
+
+def forget_output(path: Path) -> None:
+    """Remove the record of an output that was not written after all, as far as the system allows.
+
+    Examples
+    --------
+    >>> with output_rule(force=False):
+    ...     write_output(Path("e.csv"), b"id", "predictions")
+    >>> Path("e.csv").unlink()
+    >>> forget_output(Path("e.csv"))
+    >>> _ = Path("e.csv").write_text("id")
+    >>> written_as(Path("e.csv"))
+    """
+    record = _record(path)
+    with contextlib.suppress(OSError):
+        if not os.path.lexists(path):
+            remove(record)
+            record.parent.rmdir()  # unless there are others in it
 
 
 def remember(path: Path, kind: str, source: Path | None = None) -> None:

@@ -22,7 +22,6 @@ ADVICE = {
     errno.EFBIG: f"A file may not become so large there: see to the limits, {_ELSEWHERE}",
 }
 _NUMBER = re.compile(r"errno\s*=?\s*(\d+)", re.IGNORECASE)
-_FULL = "database or disk is full"  # SQLite
 
 
 def refusal_number(error: BaseException) -> int | None:
@@ -44,8 +43,6 @@ def refusal_number(error: BaseException) -> int | None:
 
 
 def _by_words(text: str) -> int | None:
-    if _FULL in text:
-        return errno.ENOSPC
     return next((number for number in ADVICE if os.strerror(number) in text), None)
 
 

@@ -150,7 +150,7 @@ def projects(fitted_project: Path, text_encoder: Path, server: str) -> Iterator[
             path.unlink()
         text = fitted_project / "runs/text"
         joblib.dump(load_head(text, RunRecord.read(text)), old / "model.joblib")
-        for i, label in enumerate("aabb"):
+        for i, label in enumerate(("train/a", "train/b", "test/a", "test/b")):
             (folder / "classes/classes" / label).mkdir(parents=True, exist_ok=True)
             shutil.copy(fitted_project / f"posters/{i}.png", folder / "classes/classes" / label)
         (folder / "urls").mkdir()

@@ -225,8 +225,8 @@ def test_the_next_command_removes_what_killed_ones_left(
     assert RunRecord.read(home / "runs" / "svm").name == "svm"
 
 
-def test_an_import_that_was_killed_between_its_files_is_finished(
-    tmp_path: Path, call: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+def test_an_import_that_was_killed_between_its_files_is_run_again(
+    tmp_path: Path, call: Callable[..., int]
 ) -> None:
     """Those that are there already are its own, and no reason to refuse the folder."""
     source = tmp_path / "MovieGenre.csv"
@@ -238,9 +238,13 @@ def test_an_import_that_was_killed_between_its_files_is_finished(
     shutil.copytree(tmp_path / "sound", moved)
     left = moved / f".tmp-{GONE}"
     left.mkdir()
+    inodes = {path.name: path.lstat().st_ino for path in moved.glob("*.csv")}
+    lines = [f"{inodes[name]} {name}" for name in ("ids.csv", "left-out.csv", "catalogue.csv")]
     (moved / "catalogue.csv").rename(left / "catalogue.csv")
-    (left / MOVING).write_text("left-out.csv\ncatalogue.csv\n../splits.csv")
+    (moved / "left-out.csv").write_text("half of it")
+    (left / MOVING).write_text("\n".join(lines))
     (left / "scratch").touch()
+    assert call(*words, str(moved)) == 0
     assert call(*words, str(moved)) == 2  # it is complete now, and nothing is overwritten
     assert names(moved) == names(tmp_path / "sound")
     for name in ("catalogue.csv", "left-out.csv"):

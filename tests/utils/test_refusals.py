@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,12 +22,11 @@ FULL = os.strerror(errno.ENOSPC)
     "error",
     [
         OSError(errno.ENOSPC, FULL),
-        # As HDF5, Arrow, TensorFlow, shutil.copytree and SQLite say it.
+        # As HDF5, Arrow, TensorFlow and shutil.copytree say it.
         OSError(f"Unable to flush file (errno = {errno.ENOSPC}, error message = '{FULL}')"),
         OSError(f"Error writing bytes to file. Detail: [errno {errno.ENOSPC}] {FULL}"),
         RuntimeError(f"events.out; {FULL}"),
         shutil.Error([("a", "b", f"[Errno {errno.ENOSPC}] {FULL}: 'b'")]),
-        sqlite3.OperationalError("database or disk is full"),
     ],
 )
 def test_a_full_disk_is_known(error: Exception) -> None:

@@ -79,7 +79,7 @@ def _count(folder: Path) -> int:
 def _read(
     root: Path, has_parts: bool, scratch: Path, notes: Notes, read: list[int]
 ) -> Iterator[Item | LeftOut]:
-    with DiskIndex(scratch) as images, DiskIndex(scratch) as ids:
+    with DiskIndex(scratch, in_order=True) as images, DiskIndex(scratch) as ids:
         yield from _hidden(root, root)
         for row, path in enumerate(_walk(root), start=1):
             read[0] += 1

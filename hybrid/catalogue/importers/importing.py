@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import Finding
 from hybrid.utils.counts import counted
 from hybrid.utils.files import TEMPORARY, make_folder, writer_name
-from hybrid.utils.leftovers import remove_leftovers
+from hybrid.utils.leftovers import discard, remove_leftovers
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.progress import current_progress
 from hybrid.utils.refusals import describe_refusal
@@ -96,7 +93,7 @@ def import_catalogue(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import shutil, tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> text = "imdbId,Imdb Link,Title,IMDB Score,Genre,Poster\n114709,,Toy Story (1995),8.3,Comedy,\n"
     >>> _ = (folder / "MovieGenre.csv").write_text(text)
@@ -108,7 +105,7 @@ def import_catalogue(
     importer, options = get_importer(kind), options or ImportOptions()
     _check_options(importer, options)
     folder = Path(out)
-    remove_leftovers(folder)  # it may complete an import that was killed
+    remove_leftovers(folder)
     _check_out(folder)
     _check_source(Path(source))
     scratch = folder / f"{TEMPORARY}{writer_name()}"
@@ -118,28 +115,18 @@ def import_catalogue(
         with long_fields():
             summary = _import(importer, str(source), folder, scratch, options)
         _check_out(folder)
-        try:
-            move_files(scratch, folder)
-        except OSError:
-            _take_back(folder, scratch)
-            raise
-    except (OSError, sqlite3.Error) as error:  # a full disk is the one or the other
+        move_files(scratch, folder)
+    except OSError as error:
         raise CatalogueError(
             f"cannot import {source}: {describe_refusal(folder, error)}"
         ) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if made and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-    return summary
-
-
-def _take_back(folder: Path, scratch: Path) -> None:
-    """Move back what has been moved of an import: none of these names was in `folder` before."""
-    for name in FILES:
-        if os.path.lexists(folder / name):
+        with suppress(OSError):  # what is to be told is the first error
+            discard(scratch)
+        if made:
             with suppress(OSError):
-                (folder / name).rename(scratch / name)
+                folder.rmdir()  # unless there is something in it
+    return summary
 
 
 def _import(

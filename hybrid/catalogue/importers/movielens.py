@@ -55,7 +55,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
 def _read(main: Delimited, notes: Notes, scratch: Path) -> Iterator[Item | LeftOut]:
     folder, file = main.path.parent, main.path.name
     with contextlib.ExitStack() as stack:
-        links = stack.enter_context(DiskIndex(scratch))
+        links = stack.enter_context(DiskIndex(scratch, in_order=True))
         tags = stack.enter_context(DiskCounter(scratch))
         yield from _read_links(links, folder, notes)
         _read_tags(tags, folder, notes)

@@ -45,7 +45,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
 def _read(main: Delimited, notes: Notes, scratch: Path) -> Iterator[Item | LeftOut]:
     file = main.path.name
     with contextlib.ExitStack() as stack:
-        indexes = {name: stack.enter_context(DiskIndex(scratch)) for name in JOINED}
+        indexes = {name: stack.enter_context(DiskIndex(scratch, in_order=True)) for name in JOINED}
         for name, index in indexes.items():
             yield from _fill(index, main.path.parent, name, notes)
         credits, keywords, links = (indexes[name] for name in JOINED)

@@ -39,7 +39,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
 
 def _read(main: Delimited, notes: Notes, scratch: Path) -> Iterator[Item | LeftOut]:
     file = main.path.name
-    with DiskIndex(scratch) as credits:
+    with DiskIndex(scratch, in_order=True) as credits:
         yield from _fill(credits, main.path.parent, notes)
         for found in main.whole_records("id"):
             if isinstance(found, LeftOut):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -21,8 +22,9 @@ from hybrid.catalogue.importers.tmdb_film import join
 from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.utils.csv_text import escape_row
+from hybrid.utils.files import sync
 from hybrid.utils.leftovers import move_out
-from hybrid.utils.outputs import SPLIT_OUTPUT, remember_output
+from hybrid.utils.outputs import SPLIT_OUTPUT, forget_output, remember_output
 
 CATALOGUE, SPLITS, IDS, LEFT_OUT = "catalogue.csv", "splits.csv", "ids.csv", "left-out.csv"
 FILES = (CATALOGUE, SPLITS, IDS, LEFT_OUT, "posters")
@@ -199,8 +201,26 @@ class CatalogueWriter:
 
 
 def move_files(source: Path, target: Path) -> None:
-    """Move the files of an import to their folder, the catalogue last."""
+    """Move the files of an import to their folder, the catalogue last.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses; none of them is there then.
+    """
     os.sync()  # a power cut must not leave a catalogue whose posters are empty
-    move_out(source, FILES[::-1])
-    if (target / SPLITS).exists():
-        remember_output(target / SPLITS, SPLIT_OUTPUT)
+    split = source / SPLITS
+    if split.exists():
+        remember_output(target / SPLITS, SPLIT_OUTPUT, split)
+    try:
+        move_out(source, FILES[::-1])
+    except OSError:
+        forget_output(target / SPLITS)
+        raise
+    try:
+        sync(target)
+    except OSError as error:  # what is there cannot be taken for missing
+        warnings.warn(
+            f"{target}: the import is whole, but a power cut may undo it: {error.strerror}.",
+            stacklevel=2,
+        )
