@@ -8,9 +8,10 @@ one. ``--formats csv jsonl parquet`` says how the tables are written. `--folder`
 used again.
 
 Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids and
-label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates) and
-``extract`` (a dry run) are the commands. Peak memory is VmHWM, time that of the processor, user and system.
-The bound is 2 GB and 100 bytes an item.
+label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates),
+``extract`` (a dry run) and ``predict`` are the commands. What predicts is a linear SVM on words and metadata
+of the first 4,000 films, fitted once. Peak memory is VmHWM, time that of the processor, user and system. The
+bound is 2 GB and 100 bytes an item.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ WORDS, PHRASE, PHRASES, DIRECTORS = 50_000, 6, 50_000, 200_000
 IMAGES, FOLDERS = 1_000, 2_000
 BATCH = 10_000
 GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
-STAGES = ("read", "labels", "check", "split", "extract")
+STAGES = ("read", "labels", "check", "split", "extract", "predict")
+RUN, LEARNT = "words", 4_000  # the run that predicts, and the items that it is fitted on
 
 # What a process prints of itself: the highest resident memory in bytes, and its processor seconds.
 MEASURE = """
@@ -59,6 +61,8 @@ CODE = {
     "split": "arguments = ['split', '--method', 'random', '--no-near-duplicates', '--force']",
     "extract": "arguments = ['extract', '--dry-run', '--backbone', 'mobilenet-075', '--weights', 'random', "
     "'--precision', 'float32']",
+    "predict": f"arguments = ['predict', sys.argv[3] + '/{RUN}', '--out', 'predictions.csv']",
+    "fit": f"arguments = ['fit-svm', '--name', '{RUN}', '--blocks', 'text,metadata', '--runs', sys.argv[3]]",
 }
 COMMAND = """
 import contextlib, os
@@ -134,15 +138,29 @@ def write_posters(folder: Path) -> None:
 # The figures
 
 
-def measure(stage: str, path: Path) -> dict[str, float]:
-    """Peak memory and processor time of a stage, in a process of its own."""
-    code = "import sys\n" + CODE[stage] + (COMMAND if "arguments" in CODE[stage] else "\n")
+def measure(*stages: str, path: Path) -> dict[str, float]:
+    """Peak memory and processor time of the last of some stages; each has a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "told.json"
-        call = [sys.executable, "-c", code + MEASURE, str(told), str(path.resolve())]
+        told, runs = Path(folder) / "told.json", path.resolve().parent / "runs"
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-        subprocess.run(call, check=True, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+        for stage in stages:
+            code = "import sys\n" + CODE[stage] + (COMMAND if "arguments" in CODE[stage] else "\n")
+            call = [sys.executable, "-c", code + MEASURE, str(told), str(path.resolve()), str(runs)]
+            subprocess.run(call, check=True, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
         return dict(json.loads(told.read_text()))
+
+
+def make_elsewhere(folder: Path, n: int, suffix: str) -> Path:
+    """As `made`, in another process: what this one had in memory would count for its children."""
+    call = [sys.executable, __file__, "--folder", str(folder), "--make", str(n), suffix]
+    subprocess.run(call, check=True)
+    return made(folder, n, suffix)
+
+
+def make_run(folder: Path) -> None:
+    """Fit the run that predicts, where it is not there yet."""
+    if not (folder / "runs" / RUN).exists():
+        measure("split", "fit", path=make_elsewhere(folder, LEARNT, "csv"))
 
 
 def made(folder: Path, n: int, suffix: str) -> Path:
@@ -192,14 +210,13 @@ def main() -> None:
         raise SystemExit(f"expected {need / 1e9:.1f} GB of free disk, found {free / 1e9:.1f} GB")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     results = []
+    if "predict" in options.stages:
+        make_run(options.folder)
     for name in options.formats:
         for n in options.items:
-            # This process stays small: what it had in memory would count for its children.
-            call = [sys.executable, __file__, "--folder", str(options.folder)]
-            subprocess.run([*call, "--make", str(n), name], check=True)
-            path = made(options.folder, n, name)
+            path = make_elsewhere(options.folder, n, name)
             for stage in options.stages:
-                runs = [measure(stage, path) for _ in range(options.repeats)]
+                runs = [measure(stage, path=path) for _ in range(options.repeats)]
                 results.append(describe(name, n, stage, runs))
                 print(
                     "{format:<7} {items:>9,} {stage:<7} {peak_bytes:>14,.0f} bytes (± {peak_spread:,.0f}) "

@@ -20,7 +20,7 @@ from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
-from hybrid.catalogue.packed import chunks
+from hybrid.catalogue.packed import chunks, pack_many
 from hybrid.catalogue.poster_paths import Links, join_paths, poster_problem, split_posters
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.images.references import file_of, join_folder
@@ -313,7 +313,8 @@ class Catalogue:
         Columns are ``poster`` (path of the file, ``""`` where there is none; of several, joined by
         `hybrid.catalogue.poster_paths.join_paths`), then text, categorical
         and list columns (str, ``""`` where missing), numeric columns (float64, NaN where missing) and
-        date columns (ISO dates as far as they are known, str, ``""`` where missing).
+        date columns (ISO dates as far as they are known, str, ``""`` where missing). Of many items, columns
+        of str are packed as in `table`: some rows of the frame become Python strings when they are read.
         """
         return self.frame_for(self.columns)
 
@@ -330,18 +331,18 @@ class Catalogue:
         DataFrame of shape (n, columns)
         """
         n = len(self)
-        files = [join_paths(paths) for paths in self._poster_sets()]
-        data: dict[str, Any] = {POSTER: np.array(files, dtype=object)}
+        data: dict[str, Any] = {POSTER: pack_many(map(join_paths, self._poster_sets()))}
         for name in columns.text + columns.categorical + columns.list:
             cells = self._cells(name)
-            data[name] = [""] * n if cells is None else cells.to_numpy(dtype=object)
+            data[name] = [""] * n if cells is None else cells.array
         for name in columns.numeric:
             cells, reading = self._cells(name), columns.formats.get(name, CellFormat())
             data[name] = np.full(n, np.nan) if cells is None else parse_numbers(cells, reading)
         for name in columns.date:
             cells, reading = self._cells(name), columns.formats.get(name, CellFormat())
             data[name] = [""] * n if cells is None else parse_dates(cells, reading.order)
-        return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
+        ids = self.table[self.columns.id].array
+        return pd.DataFrame(data, index=pd.Index(ids, name=columns.id))
 
     def _cells(self, column: str) -> pd.Series | None:
         """The cells of a column whatever its case; None where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,35 @@ def pack(cells: Sequence[str] | NDArray[np.object_]) -> Any:
         return pyarrow.array(cells, pyarrow.large_string(), memory_pool=pool)
     except UnicodeEncodeError:  # half of a surrogate pair
         return None
+
+
+def pack_many(cells: Iterable[str]) -> Any:
+    """An array of strings: more than some thousand are packed as they come, where Arrow can hold them.
+
+    Parameters
+    ----------
+    cells : iterable of n str
+
+    Returns
+    -------
+    ndarray of shape (n,), object, or a packed array of pandas
+
+    Examples
+    --------
+    >>> pack_many(iter(["Jaws", ""])).tolist()
+    ['Jaws', '']
+    """
+    coming, parts, packs = iter(cells), list[Any](), packed_type() is not None
+    while some := list(islice(coming, CHUNK)):
+        part = pack(some) if packs and (parts or len(some) == CHUNK) else None
+        if part is None and packs:  # few, or a cell that Arrow cannot hold
+            packs, parts = False, [each.to_pylist() for each in parts]
+        parts.append(some if part is None else part)
+    if packs and parts:
+        return join_packed(parts)
+    found = np.empty(sum(map(len, parts)), dtype=object)
+    found[:] = list(chain.from_iterable(parts))
+    return found
 
 
 def join_packed(parts: Sequence[Any]) -> Any:

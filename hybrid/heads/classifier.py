@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
 from hybrid.features.fusion import BlockData, Fusion, select_rows, take_rows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.chain import Chain
-from hybrid.heads.classifier_checks import check_labels, check_weight, decision_options
+from hybrid.heads.classifier_checks import (
+    check_frame,
+    check_labels,
+    check_weight,
+    decision_options,
+)
 from hybrid.heads.cross_fitting import Candidate as Candidate
 from hybrid.heads.cross_fitting import (
     CrossFitting,
@@ -31,8 +35,8 @@ from hybrid.heads.decision_rule import (
     fit_decision,
     plain_decision,
 )
-from hybrid.heads.feature_rows import choose_rows
-from hybrid.heads.fitting import fit_head, head_scores, score_in_pieces
+from hybrid.heads.feature_rows import choose_rows, restore_order
+from hybrid.heads.fitting import each_piece, fit_head, head_scores
 from hybrid.heads.halving import (
     HalvingResult,
     HalvingSearch,
@@ -91,10 +95,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         Options of calibration and thresholds. With the objective ``"argmax"`` the classifier is multi-class:
         `y` has one 1 in each row, and so has what it predicts.
     rows : {"auto", "memory", "disk"}, default="auto"
-        Where the features of the items are while blocks and head are fitted. ``"disk"``: embeddings stay
-        in the cache, other features go to a temporary folder, and some thousand rows are in memory at a
-        time; for the linear SVM and the logistic regression. ``"auto"``: on disk where the embeddings would
-        take more than half of the memory.
+        Where the features are during a fit. ``"disk"``: embeddings stay in the cache, other features go to a
+        temporary folder; for the linear SVM and the logistic regression. ``"auto"``: on disk where the
+        embeddings would take more than half of the memory.
 
     Attributes
     ----------
@@ -197,11 +200,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         SettingError
             If shapes or settings are wrong, or the estimator cannot weigh items.
         """
-        if not isinstance(X, pd.DataFrame):
-            raise SettingError(
-                "X: expected a DataFrame such as load_catalogue(...).frame, found "
-                f"{type(X).__name__}."
-            )
+        check_frame(X)
         truth = check_labels(self, y, len(X))
         weight = check_weight(sample_weight, len(X))
         validate_data(self, X, skip_check_array=True)  # names and number of columns
@@ -229,7 +228,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         # A genre that all or none of the items have cannot be learnt.
         known = truth if weight is None else truth[weight > 0]
         self.constant_, self.prior_ = same_for_all(known), known_mean(known)
-        self._restore_order(order)
+        restore_order(self, order)
         return self
 
     def cross_fit(self, folds: Iterable[Fold], fold: NDArray[np.int64], y: ArrayLike) -> Any:
@@ -257,14 +256,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
-        check_is_fitted(self)
-        data = self.fusion_.look_up(X)
-
-        def score(start: int, stop: int) -> Floats:
-            part = take_rows(data, slice(start, stop))
-            return self.score_matrix(self.fusion_.transform(part))
-
-        return score_in_pieces(score, len(X), self.n_jobs)
+        return np.concatenate(list(self._score_pieces(X)))
 
     def score_matrix(self, matrix: FusionMatrix) -> Floats:
         """As `decision_function`, for items that `fusion_` has encoded."""
@@ -273,8 +265,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Calibrated probabilities of shape (n, L), in [0, 1]."""
-        scores = self.decision_function(X)
-        return self.decision_.probabilities(scores)
+        return np.concatenate(list(self.each_proba(X)))
+
+    def each_proba(self, X: pd.DataFrame) -> Generator[Floats, None, None]:
+        """Yield what `predict_proba` returns, some thousand items at a time, in order."""
+        for scores in self._score_pieces(X):
+            yield self.decision_.probabilities(scores)
 
     def predict(self, X: pd.DataFrame) -> Labels:
         """Labels of shape (n, L), uint8."""
@@ -284,6 +280,16 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         """Labels of shape (n, L), uint8, from probabilities by the fitted thresholds."""
         check_is_fitted(self)
         return self.decision_.label(probabilities)
+
+    def _score_pieces(self, X: pd.DataFrame) -> Iterator[Floats]:
+        """Yield what `decision_function` returns; X is encoded as far as that is asked for."""
+        check_is_fitted(self)
+        data, encode = self.fusion_.look_up(X), self.fusion_.transform
+
+        def score(start: int, stop: int) -> Floats:
+            return self.score_matrix(encode(take_rows(data, slice(start, stop))))
+
+        return each_piece(score, len(X), self.n_jobs)
 
     def __sklearn_tags__(self) -> Any:
         tags = frame_tags(super().__sklearn_tags__())
@@ -297,13 +303,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def _fitting(self) -> dict[str, Any]:
         """What all fits of the head are told."""
         return {"tuned": self.tuned, "n_jobs": self.n_jobs, "random_state": self.random_state}
-
-    def _restore_order(self, order: NDArray[np.int64] | None) -> None:
-        """Bring what is told of each item of `fit` to the order in which the items were given."""
-        place = None if order is None else np.argsort(order)
-        for name in ("groups_", "fold_", "oof_scores_", "oof_probabilities_", "oof_labels_"):
-            if place is not None and (found := getattr(self, name)) is not None:
-                setattr(self, name, found[place])
 
     def _decide(self, truth: Labels) -> None:
         """Fit calibration and thresholds to the out-of-fold scores."""

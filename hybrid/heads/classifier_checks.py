@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError, unknown_name
@@ -27,6 +28,14 @@ def decision_options(classifier: Any) -> DecisionOptions:
     options: DecisionOptions = classifier.decision or DecisionOptions()
     usual = MICRO if is_joint(classifier.metric) else GENRE
     return replace(options, objective=options.objective or usual)
+
+
+def check_frame(X: Any) -> None:
+    """Raise a `SettingError` unless it is a DataFrame."""
+    if not isinstance(X, pd.DataFrame):
+        raise SettingError(
+            f"X: expected a DataFrame such as load_catalogue(...).frame, found {type(X).__name__}."
+        )
 
 
 def check_labels(classifier: Any, y: ArrayLike, items: int) -> Labels:

@@ -177,3 +177,18 @@ class _FoldsOnDisk:
                 self.rows.encode(fitted, test) as others,
             ):
                 yield Fold(held_out, features, others, groups)
+
+
+def restore_order(classifier: Any, order: NDArray[np.int64] | None) -> None:
+    """Bring what a fit told of each item to the order in which the items were given, not read.
+
+    Parameters
+    ----------
+    classifier : HybridClassifier
+    order : ndarray of shape (n,), int64, or None
+        As `order` of the rows gave it.
+    """
+    place = None if order is None else np.argsort(order)
+    for name in ("groups_", "fold_", "oof_scores_", "oof_probabilities_", "oof_labels_"):
+        if place is not None and (found := getattr(classifier, name)) is not None:
+            setattr(classifier, name, found[place])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, starmap
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead, rows_needed
 from hybrid.heads.masked_fit import MaskedHead, fit_masked
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+from hybrid.utils.threads import map_ahead
 from hybrid.utils.unknown_labels import as_no, known_cells
 
 Floats = NDArray[np.float64]
@@ -177,10 +179,10 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
     return log_odds(probabilities)
 
 
-def score_in_pieces(
+def each_piece(
     score: Callable[[int, int], Floats], items: int, n_jobs: int | None = None
-) -> Floats:
-    """Scores of all items; threads take some thousand at a time, so that memory does not grow with them.
+) -> Iterator[Floats]:
+    """Yield the scores of all items in order, some thousand at a time: memory does not grow with the items.
 
     Parameters
     ----------
@@ -188,25 +190,28 @@ def score_in_pieces(
         The first item and the one after the last → their scores.
     items : int
     n_jobs : int or None, default=None
-        Threads: None is 1, and -1 all cores. The pieces, and so the scores, do not depend on it.
+        Threads, each with a piece: None is 1, and -1 all cores. Where the pieces begin and end depends on the
+        number of items alone: the last bits of a product may depend on how many rows are multiplied at once.
 
-    Returns
-    -------
-    ndarray of shape (items, …)
+    Yields
+    ------
+    ndarray of shape (some items, …)
+        One at least, even of no items.
 
     Examples
     --------
-    >>> score_in_pieces(lambda start, stop: np.arange(start, stop), 3).tolist()
-    [0, 1, 2]
+    >>> [piece.tolist() for piece in each_piece(lambda start, stop: np.arange(start, stop), 3)]
+    [[0, 1, 2]]
     """
     count = 1 if items <= TOGETHER else PIECES * -(-items // (PIECES * TOGETHER))
-    bounds = np.linspace(0, items, count + 1).astype(int).tolist()
+    bounds = pairwise(np.linspace(0, items, count + 1).astype(int).tolist())
     workers = effective_n_jobs(n_jobs)
     if count == 1 or workers == 1:
-        return np.concatenate(list(map(score, bounds[:-1], bounds[1:])))
+        yield from starmap(score, bounds)
+        return
     # Numpy's products in threads of their own would only fight with these.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-        return np.concatenate(list(pool.map(score, bounds[:-1], bounds[1:])))
+        yield from (piece for _, piece in map_ahead(pool, lambda p: score(*p), bounds, workers))
 
 
 def _takes_fusion(head: Any, truth: Labels) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,9 +29,9 @@ from hybrid.runs.run_provenance import read_run_provenance
 from hybrid.runs.study_files import read_studies
 from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, Predictions
-from hybrid.utils.csv_text import csv_text, unescape_columns
-from hybrid.utils.files import remove_tree, write_atomically
-from hybrid.utils.outputs import write_output
+from hybrid.utils.csv_text import csv_pieces, csv_text, unescape_columns
+from hybrid.utils.files import remove_tree, write_atomically, write_new
+from hybrid.utils.outputs import replacing_output
 from hybrid.utils.reading import PREDICTIONS as PREDICTIONS_FILE
 from hybrid.utils.reading import open_file, open_text
 from hybrid.utils.refusals import describe_refusal, refusal_number
@@ -42,6 +42,7 @@ PROBABILITY = "p:"
 SEPARATOR = "|"
 MAX_NAME = 180  # bytes; with what names of temporary files add, file systems take 255
 PREDICTED = "predictions"  # what `hybrid predict` writes
+DECIMALS = "%.6f"  # of a probability
 TEXTS = ("id", "split", "genres")  # columns whose cells may be escaped
 
 
@@ -179,16 +180,14 @@ def check_run_name(name: str) -> None:
         raise SettingError(f"--name: expected a plain folder name, found {name!r}.")
 
 
-def write_predictions(path: Path, predictions: Predictions, kind: str | None = None) -> None:
-    """Write ``predictions.csv``: id, split, genres, and p:GENRE for each genre.
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write the ``predictions.csv`` of a run: id, split, genres, and p:GENRE for each genre.
 
     Parameters
     ----------
     path : Path
     predictions : Predictions
         Probabilities are written with six decimals, NaN as an empty cell.
-    kind : str, optional
-        Of a file that a user named; see `hybrid.utils.outputs.write_output`.
 
     Raises
     ------
@@ -208,12 +207,44 @@ def write_predictions(path: Path, predictions: Predictions, kind: str | None = N
     [[1, 0]]
     """
     table = predictions_table(predictions)
-    text = csv_text(table, "%.6f")
+    text = csv_text(table, DECIMALS)
     try:
-        if kind is None:
-            write_atomically(path, text.encode())
-        else:
-            write_output(path, text.encode(), kind)
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise RunError(describe_refusal(path, error)) from error
+
+
+def write_predicted(path: Path, pieces: Iterable[Predictions], quoted: bool = False) -> None:
+    """Write predictions of some items after others, as they come, to a file that a user named.
+
+    It has the form of `write_predictions`. Until it is whole it has a temporary name; after an error, or
+    where the process is interrupted, the file is as it was.
+
+    Parameters
+    ----------
+    path : Path
+    pieces : iterable of Predictions
+        One at least.
+    quoted : bool, default=False
+        Whether an id or a genre may hold a carriage return; see `hybrid.utils.csv_text.csv_pieces`.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> labels = np.array([[1]], dtype=np.uint8)
+    >>> each = (Predictions(np.array([i]), np.array([""]), ("War",), labels, labels / 2) for i in "ab")
+    >>> write_predicted(Path("new.csv"), each)
+    >>> Path("new.csv").read_text().splitlines()
+    ['id,split,genres,p:War', 'a,,War,0.500000', 'b,,War,0.500000']
+    """
+    texts = csv_pieces(map(predictions_table, pieces), quoted, DECIMALS)
+    try:
+        with replacing_output(path, PREDICTED) as temporary:
+            write_new(temporary, (text.encode() for text in texts))
     except OSError as error:
         raise RunError(describe_refusal(path, error)) from error
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hybrid.backbones import resolve_weights
 from hybrid.backbones.startup import start_keras
@@ -23,16 +22,17 @@ from hybrid.extraction.configured_spec import configured_spec
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue
 from hybrid.extraction.poster_keys import different_posters, image_files
+from hybrid.features.lazy_block import spans
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
 from hybrid.model_file import load_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
-from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
+from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, read_predictions
 from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
 from hybrid.runs.licences import check_run_licences
 from hybrid.runs.predict_texts import check_text_encoders, embed_texts
-from hybrid.runs.predicted_rows import all_rows
+from hybrid.runs.predicted_rows import Predicted, write_every_row
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.runs.recorded_networks import find_recorded_file, recorded_colours, recorded_spec
@@ -60,7 +60,6 @@ class PredictSummary:
         unusable poster. A row can be listed twice.
     out : Path
         The file written.
-    predictions : Predictions
     left_out : tuple of BadRow
         Those of `bad` that cannot be read: their lines in `out` have no labels and no probabilities.
     findings : tuple of Finding
@@ -73,10 +72,14 @@ class PredictSummary:
     missing_columns: tuple[str, ...]
     bad: tuple[BadRow, ...]
     out: Path
-    predictions: Predictions
     left_out: tuple[BadRow, ...] = ()
     findings: tuple[Finding, ...] = ()
     lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What `out` holds, read when it is asked for; probabilities have six decimals."""
+        return read_predictions(self.out)
 
 
 @limited_by_context
@@ -93,7 +96,8 @@ def predict_catalogue(
 ) -> PredictSummary:
     """Predict the labels of new items: each row of a catalogue by itself.
 
-    A row without an id, or with one that another row has, is predicted, too.
+    A row without an id, or with one that another row has, is predicted, too. Some thousand items are encoded,
+    scored and written at a time.
 
     Parameters
     ----------
@@ -155,25 +159,23 @@ def predict_catalogue(
     if record.text_encoders and catalogue.columns.text:
         embed_texts(folder, record, catalogue, frame, text_encoders or (), context)
     if record.kind == DEEP:
-        probabilities, labels, lacking = _predict_deep(folder, catalogue, frame, context)
+        predicted = _predict_deep(folder, catalogue, frame, context)
         if catalogue.columns.poster and "poster" in record.blocks:
             bad = check_posters(catalogue, context)
     else:
-        probabilities, labels, lacking = _predict_head(folder, record, frame, context)
-    predictions, rows = all_rows(catalogue, record.genres, labels, probabilities)
-    write_predictions(out, predictions, PREDICTED)
+        predicted = _predict_head(folder, record, frame, context)
+    write_every_row(out, catalogue, record.genres, predicted, context)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if catalogue.find_column(name) is None)
     wrong = (*catalogue.bad_rows, *_id_problems(catalogue), *bad)
     return PredictSummary(
-        len(rows),
+        len(catalogue) + len(catalogue.left_out),
         missing,
         tuple(sorted(wrong, key=lambda row: row.row)),
         out,
-        predictions,
         catalogue.left_out,
-        (*catalogue.findings, *lacking_findings(lacking, len(frame))),
-        lacking,
+        (*catalogue.findings, *lacking_findings(predicted.lacking, len(frame))),
+        predicted.lacking,
     )
 
 
@@ -207,8 +209,7 @@ def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
 
 def _predict_deep(
     folder: Path, catalogue: Catalogue, frame: pd.DataFrame, context: Context
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], dict[str, tuple[str, ...]]]:
-    """Probabilities, labels, and the ids that lack each imported block."""
+) -> Predicted:
     start_keras()
     from hybrid.deep.items import Items
     from hybrid.deep.saved import load_baseline
@@ -221,7 +222,8 @@ def _predict_deep(
     items = Items(catalogue.ids.tolist(), paths, frame=frame)
     with read_only():
         probabilities = model.predict_proba(items, context.progress)
-    return probabilities, model.label(probabilities), lacking
+    pieces = (probabilities[rows] for rows in spans(len(probabilities)))
+    return Predicted(pieces, model.label, lacking)
 
 
 @shows_step("loading the model")
@@ -261,13 +263,11 @@ def load_head(folder: Path, record: RunRecord, context: Context | None = None) -
 
 def _predict_head(
     folder: Path, record: RunRecord, frame: pd.DataFrame, context: Context
-) -> tuple[NDArray[np.float64], NDArray[np.uint8], dict[str, tuple[str, ...]]]:
-    """Probabilities, labels, and the ids that lack each imported block."""
+) -> Predicted:
     model = load_head(folder, record, context)
     with read_only():
-        probabilities = model.predict_proba(frame)
         lacking = lacking_ids(model.fusion_, frame)
-    return probabilities, model.label(probabilities), lacking
+    return Predicted(model.each_proba(frame), model.label, lacking)
 
 
 def _extract(

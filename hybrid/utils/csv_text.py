@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -82,8 +82,8 @@ def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
     '-b,-1.0
     """
     texts = [table[name].astype(str) for name in _text_columns(table)]
-    returns = any(text.str.contains("\r", regex=False).any() for text in texts)
-    return _format(table, returns, float_format=float_format)
+    quoted = any(text.str.contains("\r", regex=False).any() for text in texts)
+    return _format(table, quoted, header=True, float_format=float_format)
 
 
 def csv_blocks(columns: Mapping[str, NDArray[Any]]) -> Iterator[str]:
@@ -104,13 +104,52 @@ def csv_blocks(columns: Mapping[str, NDArray[Any]]) -> Iterator[str]:
     >>> list(csv_blocks({"id": np.array(["a", "-b"]), "split": np.array(["train", "test"])}))
     ["id,split\na,train\n'-b,test\n"]
     """
-    n = len(next(iter(columns.values())))
-    starts = range(0, max(n, 1), _ROWS)
-    blocks = (cells[at : at + _ROWS] for cells in columns.values() for at in starts)
-    returns = any("\r" in "".join(block.tolist()) for block in blocks)
-    for at in starts:
-        table = pd.DataFrame({name: cells[at : at + _ROWS] for name, cells in columns.items()})
-        yield _format(table, returns, header=at == 0)
+    starts = range(0, max(len(next(iter(columns.values()))), 1), _ROWS)
+    tables = (
+        pd.DataFrame({name: cells[at : at + _ROWS] for name, cells in columns.items()})
+        for at in starts
+    )
+    return csv_pieces(tables, any(map(holds_return, columns.values())))
+
+
+def csv_pieces(
+    tables: Iterable[pd.DataFrame], quoted: bool = False, float_format: str | None = None
+) -> Iterator[str]:
+    r"""Format parts of a table as CSV as they come; joined, they are the text of `csv_text`.
+
+    Parameters
+    ----------
+    tables : iterable of DataFrame
+        Of the same columns.
+    quoted : bool, default=False
+        Whether a cell of text may hold a carriage return: then all text is quoted.
+    float_format : str, optional
+        As for `pandas.DataFrame.to_csv`.
+
+    Yields
+    ------
+    str
+        Whole lines; the first piece begins with the names of the columns.
+
+    Examples
+    --------
+    >>> list(csv_pieces([pd.DataFrame({"id": ["a"]}), pd.DataFrame({"id": ["-b"]})]))
+    ['id\na\n', "'-b\n"]
+    """
+    for i, table in enumerate(tables):
+        yield _format(table, quoted, i == 0, float_format)
+
+
+def holds_return(cells: NDArray[Any] | Sequence[str]) -> bool:
+    r"""Tell whether a carriage return is in one of some cells.
+
+    Examples
+    --------
+    >>> holds_return(["a", "b\rc"])
+    True
+    """
+    starts = range(0, len(cells), _ROWS)
+    return any("\r" in "".join(cells[at : at + _ROWS]) for at in starts)
 
 
 def _text_columns(table: pd.DataFrame) -> list[str]:
@@ -118,10 +157,8 @@ def _text_columns(table: pd.DataFrame) -> list[str]:
     return [str(name) for name, kind in kinds if not pd.api.types.is_numeric_dtype(kind)]
 
 
-def _format(
-    table: pd.DataFrame, returns: bool, header: bool = True, float_format: str | None = None
-) -> str:
-    """Format a table; `returns` tells whether there is a carriage return in one of its cells."""
+def _format(table: pd.DataFrame, quoted: bool, header: bool, float_format: str | None) -> str:
+    """Format a table; `quoted`: there may be a carriage return in one of its cells."""
     escaped = table.rename(columns=_escape)
     for name in _text_columns(table):
         escaped[_escape(name)] = table[name].map(_escape)
@@ -131,7 +168,7 @@ def _format(
         header=header,
         float_format=float_format,
         lineterminator="\n",
-        quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
+        quoting=csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL,
     )
     return str(text)
 

@@ -26,6 +26,7 @@ from hybrid.catalogue.packed import (
     keep_rows,
     match_all,
     pack,
+    pack_many,
     replace_cells,
     take_every,
 )
@@ -91,6 +92,7 @@ def told(path: Path) -> Any:
         "ids": films.ids.tolist(),
         "posters": (films.posters, films.poster_paths, films.poster_problems),
         "files": [films.poster_files(i) for i in range(len(films))],
+        "frame": films.frame.to_csv(),
     }
 
 
@@ -124,6 +126,20 @@ def test_broken_rows_are_told_whatever_the_chunks(tmp_path: Path) -> None:
     assert len(whole["bad"]) == 5  # the short row has no label
     with chunks_of(25, packs=True):
         assert told(path) == whole
+
+
+def test_what_arrow_cannot_hold_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "CHUNK", 2)
+    texts = ["a", "b", "c", "", "d"]
+    assert not isinstance(pack_many(iter(texts)), np.ndarray)
+    assert pack_many(iter(texts)).tolist() == texts
+    for place in range(6):
+        torn = [*texts[:place], "\ud800", *texts[place:]]
+        found = pack_many(iter(torn))
+        assert isinstance(found, np.ndarray)
+        assert found.tolist() == torn
+    assert pack_many([]).tolist() == []
+    assert isinstance(pack_many(["a"]), np.ndarray)  # so few need no packing
 
 
 def test_a_column_whose_cells_differ_is_packed_and_one_whose_cells_repeat_is_not(
