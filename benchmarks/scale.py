@@ -290,6 +290,7 @@ def draw(fits: list[dict[str, Any]], path: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "hybrid", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
+    fits = sorted(fits, key=lambda fit: fit["items"])
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
     disk = [fit for fit in fits if not fit["in_memory"]]
     memory = [fit for fit in fits if fit["in_memory"]]

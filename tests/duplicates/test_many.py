@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,3 +187,18 @@ def test_rows_are_standardised_block_by_block(seed: int) -> None:
         np.testing.assert_allclose(found[:][known], expected, atol=1e-3)
     assert np.isnan(found[:][~known]).all()
     np.testing.assert_array_equal(found[np.arange(2)], found[:2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hashes", "embeddings"])
+def test_sixty_thousand_give_what_all_pairs_give(kind: str, tmp_path: Path) -> None:
+    """The benchmark fails where a comparison of all pairs finds other ones."""
+    program = Path(__file__).parents[2] / "benchmarks" / "near_duplicates.py"
+    out = tmp_path / "found.json"
+    options = ["--items", "60000", "--kinds", kind, "--folder", tmp_path, "--out", out]
+    done = subprocess.run(
+        [sys.executable, program, *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (search,) = json.loads(out.read_text())["searches"]
+    assert search["recall"] == 1
