@@ -23,7 +23,7 @@ ESTIMATORS = (
 
 
 @click.command("fit-ovr")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "cluster")
 @column_options
 @feature_options
 @decision_options()

@@ -17,7 +17,7 @@ from hybrid.cli.task_options import task_options
 
 
 @click.command("fit-svm")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "cluster")
 @column_options
 @feature_options
 @decision_options()

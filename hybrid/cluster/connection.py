@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid.cluster.address import Address, parse_address
 from hybrid.errors import ClusterError, MissingExtraError
 from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Cluster:
         except (OSError, TimeoutError, RuntimeError, ValueError):
             return []
 
+    def described(self) -> str:
+        """For the record of what a fit cost, beside the processor of the command."""
+        return f", and {counted(len(self.workers()), 'worker')} of a cluster"
+
     @property
     def is_lost(self) -> bool:
         """Whether the scheduler is gone, for good or to come back."""
@@ -84,6 +89,17 @@ _LOST = (
 )
 
 _open: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+
+
+def current_cluster() -> Cluster | None:
+    """The cluster that is connected to, for what lies below the functions that take a context; None without.
+
+    Examples
+    --------
+    >>> current_cluster() is None
+    True
+    """
+    return _open.get()
 
 
 @contextmanager
@@ -203,11 +219,11 @@ def _local(processes: int, context: Context) -> Iterator[Client]:
             n_workers=0,
             threads_per_worker=max(1, context.workers // processes),
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # no fixed port, and none for others
             security=Security.temporary(),
             silence_logs=logging.CRITICAL,
         ) as local,
-        Client(local, set_as_default=False) as client,
+        Client(local, set_as_default=False, direct_to_workers=True) as client,
     ):
         client.register_plugin(_deaf_plugin())
         local.scale(processes)

@@ -290,7 +290,7 @@ def describe_head(
     """
     if not is_linear(model):
         return {"why": None, "channels": None, "rows": model.rows_}
-    if model.rows_ == "disk" and len(X) > MOST:
+    if model.rows_ != "memory" and len(X) > MOST:
         chosen = np.random.default_rng(model.random_state).choice(len(X), MOST, replace=False)
         X = X.iloc[np.sort(chosen)]
     data, ids = model.fusion_.read(X), X.index.tolist()  # looked up once for both

@@ -112,8 +112,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     thresholds_ : ndarray of shape (L,)
         On the probabilities; of shape (0,) if it is multi-class.
     calibration_ : Calibration or None
-    rows_ : {"memory", "disk"}
-        Where the features were.
+    rows_ : {"memory", "disk", "cluster"}
+        Where the features were; on a cluster, on its workers.
     groups_ : ndarray of shape (n,) or None
         As given to `fit`.
     fold_ : ndarray of shape (n,)

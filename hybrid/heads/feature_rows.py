@@ -13,10 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from hybrid.errors import RowsError
+from hybrid.cluster.connection import Cluster, current_cluster
+from hybrid.errors import RowsError, SettingError
 from hybrid.features.fusion import BlockData, Fusion, select_rows, take_rows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.cross_fitting import Fold, FusionFolds
+from hybrid.heads.halving import LEAST
+from hybrid.heads.on_cluster.workers import rows_on
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 from hybrid.utils.abandoned import is_abandoned
 from hybrid.utils.counts import counted
@@ -94,6 +97,27 @@ class RowsOnDisk:
             yield fusion.transform_lazily(data, folder)
 
 
+class RowsOnCluster(RowsOnDisk):
+    """As `RowsOnDisk`; the solver sends the rows to the workers of a cluster.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    """
+
+    name = "cluster"
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
+        self.cluster = cluster
+
+    @contextmanager
+    def encode(self, fusion: Fusion, data: BlockData) -> Iterator[FusionMatrix]:
+        """As `RowsOnDisk.encode`."""
+        with super().encode(fusion, data) as matrix, rows_on(self.cluster):
+            yield matrix
+
+
 @contextmanager
 def _temporary_folder(base: str | Path | None) -> Iterator[Path]:
     """A folder while the block lasts; those of processes that were killed go, too."""
@@ -116,6 +140,8 @@ def _temporary_folder(base: str | Path | None) -> Iterator[Path]:
 def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | RowsOnDisk:
     """`RowsInMemory` or `RowsOnDisk`, as asked for; for "auto" by the memory that the embeddings would take.
 
+    Where a cluster is connected to, `RowsOnCluster` for 8,192 items or more.
+
     Parameters
     ----------
     classifier : HybridClassifier
@@ -123,7 +149,20 @@ def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | 
     data : dict
         What `Fusion.look_up` found.
     items : int
+
+    Raises
+    ------
+    SettingError
+        If the rows must be in memory and a cluster is connected to.
     """
+    if (cluster := current_cluster()) is not None:
+        check_cluster_head(classifier)
+        if items >= LEAST:
+            return RowsOnCluster(cluster)
+        said = counted(items, "item is", "items are")
+        current_progress().say(
+            f"note: {said} fitted by this process, which takes no longer than a cluster below {LEAST:,}."
+        )
     rows = classifier.rows
     if rows == "auto":
         embeddings = [part[:1] for part in data.values() if not isinstance(part, pd.DataFrame)]
@@ -136,6 +175,33 @@ def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | 
                 "memory: their rows stay on disk. --rows memory keeps them in memory."
             )
     return RowsOnDisk() if rows == "disk" else RowsInMemory()
+
+
+def check_cluster_head(classifier: Any) -> None:
+    """Check that the rows of a classifier can be on the workers of a cluster.
+
+    Parameters
+    ----------
+    classifier : HybridClassifier
+
+    Raises
+    ------
+    SettingError
+    """
+    problems = []
+    if classifier.rows == "memory":
+        problems.append("--rows: expected auto or disk with --cluster, found memory.")
+    if classifier.chain:
+        problems.append(
+            "--chain: expected none with --cluster, whose workers fit genres side by side."
+        )
+    if not reads_rows(classifier.estimator):
+        problems.append(
+            "--cluster: expected the SVM or the logistic regression, whose rows can be on workers, found "
+            f"{type(classifier.estimator).__name__}."
+        )
+    if problems:
+        raise SettingError("\n".join(problems))
 
 
 def reads_rows(estimator: Any) -> bool:

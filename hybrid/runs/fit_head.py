@@ -8,11 +8,13 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from hybrid.backbones.devices import processor_name
+from hybrid.cluster.connection import use_cluster
 from hybrid.errors import SettingError
 from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
 from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.heads.feature_rows import check_cluster_head
 from hybrid.model_file import check_model, save_model
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_costs, training_cost
@@ -86,6 +88,8 @@ def fit_head(
     """
     experiment.check()
     _check_task(experiment, model)
+    if experiment.context.cluster is not None:
+        check_cluster_head(model)
     check_model(model)  # before hours of work
     costs, genres = CostRecorder(), experiment.catalogue.genres
     training, test = experiment.items(*TRAINING), experiment.items("test")
@@ -96,8 +100,9 @@ def fit_head(
     audit = audit_experiment(experiment, costs, learnt)
     say = experiment.context.progress.say
     say(f"cross-fitting on {counted(len(training.frame), 'item')}, {counted(len(genres), 'genre')}")
-    with costs.stage("fit"):
+    with use_cluster(experiment.context) as cluster, costs.stage("fit"):
         model.fit(training.frame, training.labels, groups=training.groups)
+        device = processor_name() + ("" if cluster is None else cluster.described())
     with costs.stage("predict"):
         probabilities = model.predict_proba(test.frame)
         outputs = Outputs(model.label(probabilities), probabilities)
@@ -116,7 +121,7 @@ def fit_head(
     stores = block_stores(model)
     spending = Spending(
         predicted=len(test.frame),
-        device=processor_name(),
+        device=device,
         extraction=extraction_costs(
             stores, block_keys(model, experiment, *PARTS), learnt.ancestors
         ),

@@ -271,8 +271,9 @@ class HeadRecord:
     channels : tuple of ChannelRecord, or None
         None without a poster block, or if the head is not linear.
     rows : str, default="memory"
-        Where the features were while the head was fitted, ``memory`` or ``disk``. On disk, `importance`
-        and `channels` may be of some of the items: see `hybrid.explain.importance.describe_head`.
+        Where the features were while the head was fitted: ``memory``, ``disk``, or ``cluster``, on its
+        workers. But for memory, `importance` and `channels` may be of some of the items: see
+        `hybrid.explain.importance.describe_head`.
     """
 
     chosen: Mapping[str, Any] = field(default_factory=dict)

@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.features.lazy_block import spans
+from hybrid.heads.on_cluster.workers import cluster_for_rows, solve_on_cluster
 from hybrid.heads.out_of_core.certificate import Certificate, certify
 from hybrid.heads.out_of_core.losses import Loss
 from hybrid.heads.out_of_core.reading import BLOCK, Batch, draw_batches, prepare
@@ -75,6 +76,9 @@ def solve_from_disk(
 ) -> Solution:
     """Fit one linear classifier for each column of a loss, reading the rows in blocks.
 
+    Within `hybrid.heads.on_cluster.workers.rows_on`, the workers of a cluster take the rows, and the method
+    is another one: `hybrid.heads.on_cluster.newton`.
+
     Parameters
     ----------
     matrix : FusionMatrix of shape (n, d)
@@ -111,8 +115,10 @@ def solve_from_disk(
     >>> found.coef.round(1).tolist(), bool(found.gap[0] <= 1e-3)
     ([[0.7]], True)
     """
-    count = effective_n_jobs(n_jobs)
     matrix = _with_columns(matrix)
+    if (cluster := cluster_for_rows()) is not None:
+        return solve_on_cluster(cluster, matrix, loss, tol=tol, max_iter=max_iter)
+    count = effective_n_jobs(n_jobs)
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1, user_api="blas"))
         pool = stack.enter_context(ThreadPoolExecutor(count - 1)) if count > 1 else None

@@ -1,0 +1,1 @@
+"""Linear heads whose rows live on the workers of a cluster."""
