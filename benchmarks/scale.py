@@ -11,7 +11,8 @@ kept. What `--out` has already is kept, too; ``--figure docs/images/scale.svg`` 
 Each fit runs in a process of its own, one after another: ``mean and scale`` of the embeddings, then the SVM
 (C = 1, balanced classes, tol 1e-3) or, with ``--head logistic``, the logistic regression (tol 0.01). Peak
 memory is that of the process (VmHWM), files that it has mapped included; the anonymous part of it is
-sampled ten times a second. With ``--in-memory`` the sizes up to 60,000 are also fitted in memory.
+sampled ten times a second. With ``--in-memory`` the sizes up to 60,000 are also fitted in memory, and with
+``--cluster local:2`` (or another address) on the workers of a cluster, whose processor time is told apart.
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ import numpy as np
 from scipy import sparse
 
 from hybrid.cache import EmbeddingCache
+from hybrid.cluster.connection import use_cluster
 from hybrid.features import PosterFeatures
 from hybrid.features.embeddings import StoredRows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.features.lazy_block import ComputedBlock
 from hybrid.features.sparse_shards import SparseShards, write_shards
+from hybrid.heads.on_cluster.workers import rows_on
 from hybrid.heads.out_of_core.losses import Logistic, Loss, SignedItems, SquaredHinge
 from hybrid.heads.out_of_core.solver import Pass, solve_from_disk
 from hybrid.heads.svm.base import class_shares, with_ones
+from hybrid.utils.context import Context
 
 SIZES = (20_000, 60_000, 200_000, 600_000, 2_000_000)
 LABELS, DENSE, HIDDEN = 20, 2048, 64
@@ -181,6 +185,7 @@ def fit_one(arguments: argparse.Namespace) -> dict[str, Any]:
     memory = Memory()
     memory.start()
     labels = np.load(folder / "labels.npy", mmap_mode="r")[:n].astype(bool)
+    children = os.times()
     clock = Clock()
     [store] = EmbeddingCache(folder / "cache").stores()
     stored = StoredRows([key(i) for i in range(n)], store.read)
@@ -196,6 +201,13 @@ def fit_one(arguments: argparse.Namespace) -> dict[str, Any]:
     passes: list[dict[str, Any]] = []
     if in_memory:
         result = fit_in_memory(matrix, labels, jobs)
+    elif arguments.cluster:
+        with use_cluster(Context(workers=jobs, cluster=arguments.cluster)) as cluster:
+            clock.lap()  # workers have started
+            assert cluster is not None
+            with rows_on(cluster):
+                result = fit_from_disk(matrix, labels, arguments, passes)
+            result["cluster"] = arguments.cluster
     else:
         result = fit_from_disk(matrix, labels, arguments, passes)
     took = clock.lap()
@@ -203,6 +215,7 @@ def fit_one(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         **{"items": n, "head": head, "in_memory": in_memory, "threads": jobs},
         **{"mean_and_scale": scaled, "fit": took, **result},
+        "workers_processor": sum(os.times()[2:4]) - sum(children[2:4]),  # of those that have ended
         "passes": passes,
         "peak_rss": found["VmHWM"],
         "peak_anonymous": memory.anonymous,
@@ -278,6 +291,7 @@ def in_a_process(arguments: argparse.Namespace, n: int, in_memory: bool) -> dict
     command += ["--head", arguments.head, "--jobs", str(arguments.jobs)]
     command += ["--passes", str(arguments.passes)]
     command += ["--in-memory"] if in_memory else []
+    command += ["--cluster", arguments.cluster] if arguments.cluster else []
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return dict(json.loads(done.stdout))
 
@@ -329,6 +343,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--passes", type=int, default=1000, help="most epochs of a fit from disk")
     parser.add_argument("--in-memory", action="store_true")
+    parser.add_argument("--cluster", help="fit on the workers of this cluster, such as local:2")
     parser.add_argument("--make-only", action="store_true")
     parser.add_argument("--figure", type=Path, help="draw what --out has, and fit nothing")
     parser.add_argument("--fit", type=int, help=argparse.SUPPRESS)
