@@ -6,6 +6,7 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -215,6 +216,15 @@ _EMBEDDINGS = (
 )  # fmt: skip
 
 
+def _connections(project: Project) -> AbstractContextManager[None]:
+    """One connection to a cluster for all that a command does."""
+    if project.cluster is None:
+        return nullcontext()
+    from hybrid.cluster.connection import one_connection
+
+    return one_connection()
+
+
 def stack_options(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..., Any]:
     """Add options to a command, in their order."""
     for option in reversed(options):
@@ -237,6 +247,7 @@ def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
         def call(**values: Any) -> Any:
             project = Project(**{name: values.pop(name) for name in chosen})
             with (
+                _connections(project),
                 typed_options(*_typed()),
                 output_rule(project.force, _inputs()),
                 limit_workers(project.workers),

@@ -22,7 +22,7 @@ SHOWN = 20  # rows with something wrong
 
 @click.command("predict")
 @click.argument("run", type=click.Path(path_type=Path))
-@common_options("catalogue", "cache", "runs", "workers", "force")
+@common_options("catalogue", "cache", "runs", "workers", "cluster", "force")
 @click.option("--out", type=OutputFile(), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
@@ -46,7 +46,8 @@ def command(
 
     RUN is a folder, or the name of a run in --runs. --out has a line for every row of the catalogue, in its
     order: rows without an id, or with one that another row has, are predicted, too, and named. Posters and
-    texts whose embeddings the cache lacks are embedded into it; else only --out is written.
+    texts whose embeddings the cache lacks are embedded into it, on --cluster where it is given; else only
+    --out is written.
     """
     from hybrid.runs.predict import predict_catalogue
     from hybrid.types import ColumnOptions

@@ -89,6 +89,7 @@ _LOST = (
 )
 
 _open: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+_kept: ContextVar[ExitStack | None] = ContextVar("kept connections", default=None)
 
 
 def current_cluster() -> Cluster | None:
@@ -105,6 +106,8 @@ def current_cluster() -> Cluster | None:
 @contextmanager
 def use_cluster(context: Context) -> Iterator[Cluster | None]:
     """Connect to the cluster of a context inside a ``with`` block; nested ones share the connection.
+
+    Inside `one_connection` it stays open until the end of that.
 
     Parameters
     ----------
@@ -135,11 +138,29 @@ def use_cluster(context: Context) -> Iterator[Cluster | None]:
     if shared is not None and shared.address == address:
         yield shared
         return
-    with ExitStack() as stack:
+    with ExitStack() as own:
+        stack = _kept.get() or own
         cluster = stack.enter_context(_opened(address, context))
         token = _open.set(cluster)
         stack.callback(_open.reset, token)
         yield cluster
+
+
+@contextmanager
+def one_connection() -> Iterator[None]:
+    """Let the first connection to a cluster inside a ``with`` block stay until its end, for all that follow.
+
+    Examples
+    --------
+    >>> with one_connection():
+    ...     pass
+    """
+    with ExitStack() as stack:
+        token = _kept.set(stack)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ MEANS = {
     "fit-svm": {*COMMON} - {"quiet", "json"},
     "fit-ovr": {*COMMON} - {"quiet", "json"},
     "fit-deep": {*COMMON} - {"cluster", "quiet", "json"},
-    "predict": {"catalogue", "cache", "runs", "workers"},
+    "predict": {"catalogue", "cache", "runs", "workers", "cluster"},
     "report": {"catalogue", "runs", "seed", "workers"},
     "explain": {"catalogue", "cache", "runs", "seed", "workers"},
     "describe": {"runs"},

@@ -16,8 +16,9 @@ from hybrid import load_catalogue, write_sample
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
+from hybrid.cluster import connection
 from hybrid.cluster.blocks import SetAside
-from hybrid.cluster.connection import Cluster, use_cluster
+from hybrid.cluster.connection import Cluster, _open, one_connection, use_cluster
 from hybrid.errors import CacheError, MissingExtraError, SettingError, WeightsError
 from hybrid.extraction import cluster_blocks, on_cluster
 from hybrid.extraction.cluster_blocks import set_aside_error
@@ -27,6 +28,11 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.share import Shard
 from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
+from hybrid.runs.predict import predict_catalogue
+from hybrid.splitting.methods import split_catalogue
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.types import EmbeddingOptions, ExtractSummary, TextEmbeddingOptions
 from hybrid.utils.context import Context
@@ -167,6 +173,39 @@ def test_what_does_not_go_with_a_cluster_is_refused(films: Catalogue) -> None:
         )
     with pytest.raises(SettingError, match=r"--dry-run: expected none with --cluster"):
         plan_extraction(films, ["small"], context=context)
+
+
+def test_a_command_connects_once(
+    films: Catalogue, monkeypatch: pytest.MonkeyPatch, cluster: Cluster
+) -> None:
+    opened = []
+    shared, opening = _open.get(), connection._opened
+    monkeypatch.setattr(
+        connection, "_opened", lambda *given: opened.append(given) or opening(*given)
+    )
+    context = Context(cluster="local:1")
+    with one_connection():
+        for _ in range(2):
+            with use_cluster(context) as first, use_cluster(context) as nested:
+                assert first is nested
+        assert first is not None
+        assert not first.is_lost
+    assert len(opened) == 1
+    assert first.is_lost
+    assert _open.get() is shared
+
+
+def test_a_prediction_embeds_new_posters_on_the_cluster(films: Catalogue, cluster: Cluster) -> None:
+    context = Context("cache", workers=2)
+    extract(films, "cache", cluster=False)
+    model = make_hybrid(films, blocks=["poster"], grid={"C": [1.0]}, context=context)
+    fit_head(Experiment(films, split_catalogue(films), Path("runs/svm"), context=context), model)
+    said = {}
+    for name, where in (("alone", None), ("together", "local:2")):
+        there = Context(name, workers=2, cluster=where)
+        predict_catalogue("runs/svm", "films/catalogue.csv", f"{name}.csv", context=there)
+        said[name] = Path(f"{name}.csv").read_bytes()
+    assert said["alone"] == said["together"]
 
 
 def test_dask_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
