@@ -6,7 +6,6 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from hybrid.cli.cluster_option import cluster_option, connections
 from hybrid.utils.options import typed_options
 from hybrid.utils.outputs import output_rule
 from hybrid.utils.progress import Progress, show_progress
@@ -74,15 +74,6 @@ class OutputFile(click.Path):
         super().__init__(path_type=Path)
 
 
-def _cluster(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuse what is no address before the work."""
-    if value is not None:
-        from hybrid.cluster.address import parse_address
-
-        parse_address(value)
-    return value
-
-
 _COMMON = {
     "catalogue": click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
                               show_default=True, help="Catalogue: a CSV, JSON, Parquet or Excel file."),
@@ -96,9 +87,7 @@ _COMMON = {
                          help="Seed of everything random."),
     "workers": click.option("--workers", type=click.IntRange(min=1), default=usable_cores,
                             show_default="one per usable core", help="Number of threads."),
-    "cluster": click.option("--cluster", metavar="WHERE", callback=_cluster,
-                            help="Dask cluster that computes: local:N, tcp://HOST:PORT, tls://HOST:PORT or a "
-                            "scheduler file."),
+    "cluster": cluster_option,
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
     "json": click.option("--json", is_flag=True, help="Print the result as JSON."),
     "force": click.option("--force", is_flag=True,
@@ -216,15 +205,6 @@ _EMBEDDINGS = (
 )  # fmt: skip
 
 
-def _connections(project: Project) -> AbstractContextManager[None]:
-    """One connection to a cluster for all that a command does."""
-    if project.cluster is None:
-        return nullcontext()
-    from hybrid.cluster.connection import one_connection
-
-    return one_connection()
-
-
 def stack_options(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..., Any]:
     """Add options to a command, in their order."""
     for option in reversed(options):
@@ -247,7 +227,7 @@ def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
         def call(**values: Any) -> Any:
             project = Project(**{name: values.pop(name) for name in chosen})
             with (
-                _connections(project),
+                connections(project.cluster),
                 typed_options(*_typed()),
                 output_rule(project.force, _inputs()),
                 limit_workers(project.workers),
