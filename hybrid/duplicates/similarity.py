@@ -19,6 +19,8 @@ Groups = list[tuple[int, ...]]
 SHINGLE = 3  # words
 CHARACTER_SHINGLE = 4  # characters of a script without spaces between words
 MAX_TEXTS = 100  # a shingle that more texts share says nothing about any two of them
+LARGEST = 2**63 - 1
+AT_ONCE = 4_000_000  # shingles that are looked up
 
 
 def group_equal(values: Iterable[Hashable | None]) -> Groups:
@@ -142,9 +144,7 @@ def near_duplicates_by_jaccard(texts: Sequence[str | None], jaccard: float) -> P
     >>> near_duplicates_by_jaccard(texts, 0.5).tolist()
     [[0, 1]]
     """
-    shingles = _shingles(texts)
-    counts = np.asarray(shingles.sum(axis=1)).ravel()
-    shared = shingles[:, np.flatnonzero(np.bincount(shingles.indices) > 1)]
+    shared, counts = _shingles(texts)
     turned = shared.T.tocsr()
     found, size = [np.empty((0, 2), dtype=np.int64)], 2000
     for start in range(0, shared.shape[0], size):
@@ -156,41 +156,79 @@ def near_duplicates_by_jaccard(texts: Sequence[str | None], jaccard: float) -> P
     return np.concatenate(found)
 
 
-def _shingles(texts: Sequence[str | None]) -> Any:
-    """Which text has which shingle: sparse, shape (n, shingles), of 1."""
+def _shingles(texts: Sequence[str | None]) -> tuple[Any, NDArray[np.int64]]:
+    """Which text has which shingle that another one has, too: sparse, of 1; and how many each text has."""
     known: dict[str, int] = {}
-    words, lengths, sizes = array("q"), array("q"), array("q")
+    words, lengths, sizes = array("i"), array("q"), array("b")
     for text in texts:
         tokens = tokenize(text or "")
         unspaced = 2 * _count_characters(tokens) > len(tokens)
         sizes.append(CHARACTER_SHINGLE if unspaced else SHINGLE)
         lengths.append(len(tokens))
         words.extend(known.setdefault(token, len(known)) for token in tokens)
-    numbers = (np.asarray(each) for each in (words, lengths, sizes))
-    rows, columns = _number_shingles(*numbers, n_words=len(known))
-    shape = (len(texts), int(columns.max(initial=-1)) + 1)
-    matrix = sp.coo_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape)
-    matrix = matrix.tocsr()
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    common = np.bincount(matrix.indices, minlength=shape[1]) > MAX_TEXTS
-    return matrix[:, np.flatnonzero(~common)].tocsr()
+    parts, counts = [], np.zeros(len(texts), dtype=np.int64)
+    each, size = np.asarray(lengths), np.asarray(sizes)
+    for length in (SHINGLE, CHARACTER_SHINGLE):
+        numbers, owner = _number_shingles(
+            np.asarray(words), each, size == length, length, len(known)
+        )
+        part, alone = _repeated(numbers, owner, len(texts))
+        parts.append(part)
+        counts += alone
+    matrix = sp.hstack(parts, format="csr")
+    common = np.bincount(matrix.indices, minlength=matrix.shape[1]) > MAX_TEXTS
+    matrix = matrix[:, np.flatnonzero(~common)].tocsr()
+    return matrix, counts + np.diff(matrix.indptr)
 
 
 def _number_shingles(
-    words: NDArray[np.int64], lengths: NDArray[np.int64], sizes: NDArray[np.int64], *, n_words: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The text and the number of each shingle, where texts are numbers of words, one after the other."""
-    ends = np.repeat(np.cumsum(lengths), lengths)
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    size, place = np.repeat(sizes, lengths), np.arange(len(words))
-    rows, columns, count = [], [], 0
-    for length in (SHINGLE, CHARACTER_SHINGLE):
-        at = np.flatnonzero((size == length) & (place + length <= ends))
-        number = words[at]
-        for step in range(1, length):
-            number = np.unique(number * n_words + words[at + step], return_inverse=True)[1]
-        rows.append(owner[at])
-        columns.append(count + number)
-        count += int(number.max(initial=-1)) + 1
-    return np.concatenate(rows), np.concatenate(columns)
+    words: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+    length: int,
+    n_words: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """A number for each shingle of the wanted texts, and its text; `words` has those of all texts.
+
+    Equal shingles, and no others, have equal numbers.
+    """
+    has = wanted & (lengths >= length)
+    if not has.any():
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
+    number, bound = words.astype(np.int64), n_words
+    for step in range(1, length):
+        if bound > LARGEST // n_words:
+            number = np.unique(number, return_inverse=True)[1]
+            bound = int(number.max()) + 1
+        number *= n_words
+        number[:-step] += words[step:]
+        bound *= n_words
+    there = np.repeat(has, lengths)
+    ends = np.cumsum(lengths)[has]
+    for step in range(1, length):
+        there[ends - step] = False
+    owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    return number[there], owner[there]
+
+
+def _repeated(
+    numbers: NDArray[np.int64], owner: NDArray[np.int32], n: int
+) -> tuple[Any, NDArray[np.int64]]:
+    """Which of n texts has which of the shingles that come again; and how many others each has."""
+    ordered = np.sort(numbers)
+    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    values = np.append(again, -1)
+    rows, columns, alone = [], [], np.zeros(n, dtype=np.int64)
+    for start in range(0, len(numbers), AT_ONCE):
+        some, texts = numbers[start : start + AT_ONCE], owner[start : start + AT_ONCE]
+        place = np.searchsorted(again, some)
+        found = values[place] == some
+        rows.append(texts[found])
+        columns.append(place[found].astype(np.int32))
+        alone += np.bincount(texts[~found], minlength=n)
+    i, j = (np.concatenate(each) if each else np.empty(0, np.int32) for each in (rows, columns))
+    matrix = sp.coo_array((np.ones(len(i), dtype=np.int32), (i, j)), shape=(n, len(again))).tocsr()
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix, alone

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.duplicates import cosine
+from hybrid.duplicates import cosine, similarity
 from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
 from hybrid.duplicates.similarity import (
@@ -119,6 +119,33 @@ def test_all_pairs_by_jaccard_are_found(seed: int) -> None:
         if jaccard(texts[i], texts[j]) >= 0.5
     ]
     assert sorted(map(tuple, near_duplicates_by_jaccard(texts, 0.5).tolist())) == expected
+
+
+@given(SEEDS, st.sampled_from([similarity.LARGEST, 40]), st.sampled_from([3, similarity.AT_ONCE]))
+@FEW
+def test_shingles_of_words_and_characters_are_counted_block_by_block(
+    seed: int, largest: int, at_once: int
+) -> None:
+    """Also where the numbers of so many words do not fit into 64 bits without being numbered again."""
+    random = np.random.default_rng(seed)
+    texts = {(join, *random.choice(list(some), random.integers(1, 12)).tolist())
+             for join, some in [(" ", "abc"), ("", "中文字")] * 6}  # fmt: skip
+    ordered = sorted(texts)
+    shingles = []
+    for join, *words in ordered:
+        size = 3 if join else 4
+        shingles.append({tuple(words[i : i + size]) for i in range(len(words) - size + 1)})
+    expected = [
+        (i, j)
+        for i, one in enumerate(shingles)
+        for j, other in enumerate(shingles)
+        if i < j and len(one & other) >= 0.5 * max(len(one | other), 1)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "LARGEST", largest)
+        patch.setattr(similarity, "AT_ONCE", at_once)
+        found = near_duplicates_by_jaccard([join.join(words) for join, *words in ordered], 0.5)
+    assert sorted(map(tuple, found.tolist())) == expected
 
 
 def test_shingles_of_very_many_texts_are_left_out() -> None:
