@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid.heads.on_cluster.newton import Floats, Rows
 from hybrid.heads.on_cluster.units import (
@@ -47,7 +49,7 @@ class RowsHere(Rows):
         """See `Rows.slopes`."""
         return add_up(list(map(slopes, self.units, self.Z)), add)
 
-    def curvature(self, P: Floats) -> Floats:
+    def curvature(self, P: Floats) -> NDArray[Any]:
         """See `Rows.curvature`."""
         pairs = zip(self.units, self.Z, strict=True)
         return add_up([curvature(unit, Z, P.astype(np.float32)) for unit, Z in pairs], add)

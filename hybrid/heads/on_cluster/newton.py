@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class Rows(ABC):
         """Losses and gradient at the margins; at first these are 0."""
 
     @abstractmethod
-    def curvature(self, P: Floats) -> Floats:
+    def curvature(self, P: Floats) -> NDArray[Any]:
         """``X' D X P`` at the margins."""
 
     @abstractmethod

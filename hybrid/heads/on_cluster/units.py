@@ -82,10 +82,11 @@ def slopes(unit: Unit, Z: Floats) -> Slopes:
         return Slopes(loss, dual, np.asarray(unit.matrix.T @ np.ascontiguousarray(V.T)))
 
 
-def curvature(unit: Unit, Z: Floats, P: NDArray[np.float32]) -> Floats:
+def curvature(unit: Unit, Z: Floats, P: NDArray[np.float32]) -> NDArray[np.float32]:
     """``X' D X P`` of shape (d, K) at margins Z; D is the second derivative of the loss.
 
-    In single precision: it only says where to go, and the gradient says where that was.
+    In single precision, which halves what travels: it only says where to go, and the gradient says where
+    that led.
     """
     B, Z = unit.signed, Z.T
     if unit.hinge:
@@ -95,7 +96,7 @@ def curvature(unit: Unit, Z: Floats, P: NDArray[np.float32]) -> Floats:
         D = np.abs(B) * wrong * (1 - wrong)
     with threadpool_limits(1):
         product = unit.matrix.times(P, 1)
-        return np.asarray(unit.matrix.T @ (product * D.T).astype(product.dtype), dtype=np.float64)
+        return np.asarray(unit.matrix.T @ (product * D.T).astype(product.dtype), dtype=np.float32)
 
 
 def losses(unit: Unit, Z: Floats, change: Floats, lengths: Floats) -> Floats:

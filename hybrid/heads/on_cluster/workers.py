@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid.cluster.connection import Cluster
 from hybrid.cluster.futures import LostError, held, send, wait_for
@@ -120,7 +121,7 @@ class RowsOnWorkers(Rows):
         """See `Rows.slopes`."""
         return self._sum(lambda: [self._submit(slopes, *each) for each in self._rows()])
 
-    def curvature(self, P: Floats) -> Floats:
+    def curvature(self, P: Floats) -> NDArray[Any]:
         """See `Rows.curvature`."""
 
         def parts() -> list[Any]:
