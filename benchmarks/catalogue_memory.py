@@ -4,8 +4,9 @@
 
 Made films: id, title, an overview of 60 words, 1 to 3 genres of 20, year, directors, poster. Each item has a
 poster path of its own; the files behind them are 1,000 small images, in folders of which 2,000 are links to
-one. ``--formats csv jsonl parquet`` says how the tables are written. `--folder` is kept, and what is in it is
-used again.
+one. With ``--different`` each item has an image of its own instead, in tar files of 10,000.
+``--formats csv jsonl parquet`` says how the tables are written. `--folder` is kept, and what is in it is used
+again.
 
 Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids and
 label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates),
@@ -18,15 +19,19 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import platform
 import random
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -41,6 +46,7 @@ COLUMNS = ("id", "title", "overview", "genres", "year", "directors", "poster")
 WORDS, PHRASE, PHRASES, DIRECTORS = 50_000, 6, 50_000, 200_000
 IMAGES, FOLDERS = 1_000, 2_000
 BATCH = 10_000
+SIDE = 16  # pixels of an image that one item has
 GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
 STAGES = ("read", "labels", "check", "split", "extract", "predict")
 RUN, LEARNT = "words", 4_000  # the run that predicts, and the items that it is fitted on
@@ -79,7 +85,7 @@ with open(os.devnull, 'w') as nothing, contextlib.redirect_stdout(nothing):
 # The data
 
 
-def rows(n: int, seed: int = 0) -> Iterator[list[str]]:
+def rows(n: int, different: bool = False, seed: int = 0) -> Iterator[list[str]]:
     """Yield made films; the first ones are the same whatever `n`."""
     draw = random.Random(seed)
     words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(WORDS)]
@@ -93,13 +99,15 @@ def rows(n: int, seed: int = 0) -> Iterator[list[str]]:
             "|".join(draw.sample(GENRES, 1 + i % 3)),
             str(1920 + draw.randrange(105)),
             draw.choice(directors),
-            f"posters/{i // IMAGES % FOLDERS:04d}/{i % IMAGES:03d}.jpg",
+            f"posters/{i // BATCH:05d}.tar#{i % BATCH:04d}.png"
+            if different
+            else f"posters/{i // IMAGES % FOLDERS:04d}/{i % IMAGES:03d}.jpg",
         ]
 
 
-def write(path: Path, n: int) -> None:
+def write(path: Path, n: int, different: bool = False) -> None:
     """Write a catalogue of n items, by the suffix of its name, some thousand rows at a time."""
-    made = rows(n)
+    made = rows(n, different)
     if path.suffix == ".parquet":
         import pyarrow
         from pyarrow import parquet
@@ -127,12 +135,39 @@ def write_posters(folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    (folder / "0000").mkdir(parents=True)
+    (folder / "0000").mkdir(parents=True, exist_ok=True)
     for i in range(IMAGES):
         pixels = np.random.default_rng(i).integers(0, 256, (9, 6, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((60, 90)).save(folder / "0000" / f"{i:03d}.jpg")
     for i in range(1, FOLDERS):
         (folder / f"{i:04d}").symlink_to("0000")
+
+
+def write_shards(folder: Path, n: int) -> None:
+    """Write tar files with an image for each of n items, those that are not there yet."""
+    folder.mkdir(exist_ok=True)
+    for shard in range(-(-n // BATCH)):
+        path = folder / f"{shard:05d}.tar"
+        if path.exists():
+            continue
+        with tarfile.open(path.with_suffix(".part"), "w") as tar:
+            for i in range(BATCH):
+                content = png((shard * BATCH + i).to_bytes(3, "big"))
+                member = tarfile.TarInfo(f"{i:04d}.png")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        path.with_suffix(".part").rename(path)
+
+
+def png(colour: bytes) -> bytes:
+    """An image of one colour."""
+    sizes = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + colour * SIDE) * SIDE)
+    found = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", sizes), (b"IDAT", pixels), (b"IEND", b"")):
+        found += struct.pack(">I", len(data)) + kind + data
+        found += struct.pack(">I", zlib.crc32(kind + data))
+    return found
 
 
 # The figures
@@ -150,11 +185,11 @@ def measure(*stages: str, path: Path) -> dict[str, float]:
         return dict(json.loads(told.read_text()))
 
 
-def make_elsewhere(folder: Path, n: int, suffix: str) -> Path:
+def make_elsewhere(folder: Path, n: int, suffix: str, different: bool = False) -> Path:
     """As `made`, in another process: what this one had in memory would count for its children."""
     call = [sys.executable, __file__, "--folder", str(folder), "--make", str(n), suffix]
-    subprocess.run(call, check=True)
-    return made(folder, n, suffix)
+    subprocess.run([*call, *["--different"] * different], check=True)
+    return made(folder, n, suffix, different)
 
 
 def make_run(folder: Path) -> None:
@@ -163,14 +198,16 @@ def make_run(folder: Path) -> None:
         measure("split", "fit", path=make_elsewhere(folder, LEARNT, "csv"))
 
 
-def made(folder: Path, n: int, suffix: str) -> Path:
+def made(folder: Path, n: int, suffix: str, different: bool = False) -> Path:
     """The catalogue of n items in a format, written where it is not there yet."""
-    if not (folder / "posters").exists():
+    if different:
+        write_shards(folder / "posters", n)
+    elif not (folder / "posters/0000").exists():
         write_posters(folder / "posters")
-    path = folder / f"films-{n}.{suffix}"
+    path = folder / f"{'different' if different else 'films'}-{n}.{suffix}"
     if not path.exists():
         part = path.with_name(f"part.{suffix}")
-        write(part, n)
+        write(part, n, different)
         part.rename(path)
     return path
 
@@ -196,6 +233,7 @@ def main() -> None:
     parser.add_argument(
         "--formats", nargs="+", default=["csv"], choices=["csv", "jsonl", "parquet"]
     )
+    parser.add_argument("--different", action="store_true", help="an image of its own for each")
     parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--make", nargs=2, metavar=("ITEMS", "FORMAT"), help=argparse.SUPPRESS)
@@ -203,10 +241,10 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.make:
-        made(options.folder, int(options.make[0]), options.make[1])
+        made(options.folder, int(options.make[0]), options.make[1], options.different)
         return
     free = shutil.disk_usage(options.folder).free
-    if free < (need := 700 * sum(options.items) * len(options.formats)):
+    if free < (need := 2_000 * sum(options.items) * len(options.formats)):
         raise SystemExit(f"expected {need / 1e9:.1f} GB of free disk, found {free / 1e9:.1f} GB")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     results = []
@@ -214,7 +252,7 @@ def main() -> None:
         make_run(options.folder)
     for name in options.formats:
         for n in options.items:
-            path = make_elsewhere(options.folder, n, name)
+            path = make_elsewhere(options.folder, n, name, options.different)
             for stage in options.stages:
                 runs = [measure(stage, path=path) for _ in range(options.repeats)]
                 results.append(describe(name, n, stage, runs))

@@ -14,7 +14,7 @@ from hybrid.cache.parts import Part
 from hybrid.cache.verified_files import ChangedError, DamageError
 from hybrid.errors import CacheError
 from hybrid.utils.counts import agree
-from hybrid.utils.key_index import Keys, key_array
+from hybrid.utils.key_index import Keys, are_named, key_array
 
 RETRIES = 5  # where parts vanish while they are read
 Found = TypeVar("Found")
@@ -144,8 +144,3 @@ def find_keys(view: View, wanted: Keys, named: NDArray[np.bool_]) -> NDArray[np.
     for index in view.indexes:
         found |= index.find(wanted) >= 0
     return found & named
-
-
-def are_named(keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
-    """Tell which keys are not None."""
-    return np.fromiter((key is not None for key in keys), bool, len(keys))

@@ -21,10 +21,10 @@ from hybrid.cache.costs import EmbeddingCost, RowCosts, sum_costs
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.parts import PART_ROWS, Layout, write_part
 from hybrid.cache.quarantine import write_over
-from hybrid.cache.row_reader import RowReader, are_named, find_keys
+from hybrid.cache.row_reader import RowReader, find_keys
 from hybrid.errors import CacheError
 from hybrid.utils.counts import counted
-from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
+from hybrid.utils.key_index import KEY_BYTES, Keys, are_named, key_array, sort_keys
 
 INFINITY_BITS = 0x7C00  # of float16; what is not a number lies above
 
@@ -122,19 +122,21 @@ class EmbeddingStore:
         """
         return find_keys(self.view, key_array(keys), are_named(keys))
 
-    def knows(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
+    def knows(self, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
         """Tell which keys have an embedding or a known failure.
 
         Parameters
         ----------
-        keys : sequence of n keys of 32 bytes
+        keys : sequence of n keys of 32 bytes, or None
 
         Returns
         -------
         ndarray of shape (n,), bool
         """
-        failed = self.view.failed
-        return self.has(keys) | np.fromiter((k in failed for k in keys), bool, len(keys))
+        found, failed = self.has(keys), self.view.failed
+        if failed:
+            found |= np.fromiter((k in failed for k in keys), bool, len(keys))
+        return found
 
     def failures(self) -> dict[bytes, str]:
         """List the images that cannot be embedded: key → the latest reason."""

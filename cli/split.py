@@ -64,6 +64,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     from hybrid.splitting.methods import SplitOptions, make_splits
     from hybrid.splitting.split_file import check_split_target, write_split
     from hybrid.utils.interrupt import undisturbed
+    from hybrid.utils.resources import return_memory
 
     splits_file: Path = options.pop("splits")
     several = options["folds"] if options["method"] == "kfold" else options["repeats"]
@@ -74,6 +75,9 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     chosen = SplitOptions(**options)
+    if not chosen.near_duplicates:  # else texts are compared
+        catalogue = catalogue.without_texts(but=(chosen.by, *chosen.group_columns))
+        return_memory()
     splits = make_splits(catalogue, chosen, project.context)
     with undisturbed():  # folds of two divisions have items in common
         for split, path in zip(splits, paths, strict=True):

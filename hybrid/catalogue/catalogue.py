@@ -130,9 +130,11 @@ class Catalogue:
         """
         return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
 
-    def without_texts(self) -> Catalogue:
-        """Leave out the text columns, most of a catalogue's memory, for what reads none of them."""
-        return replace(self, table=self.table.drop(columns=list(self.columns.text)))
+    def without_texts(self, but: Iterable[str | None] = ()) -> Catalogue:
+        """Leave out the text columns, most of a catalogue's memory, but for these, whatever their case."""
+        stay = {self.find_column(name) for name in but if name}
+        texts = [name for name in self.columns.text if name not in stay]
+        return replace(self, table=self.table.drop(columns=texts))
 
     def find_column(self, wanted: str) -> str | None:
         """The name of a column of the table whatever its case; None where there is none."""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,7 +38,7 @@ serve({memory})
 """
 
 
-def make_decoders(workers: int, gpu: bool, paths: Sequence[str]) -> Decoders:
+def make_decoders(workers: int, gpu: bool, posters: int, paths: Iterable[str]) -> Decoders:
     """Choose what decodes posters: processes for a GPU; threads where the network takes the processor's time.
 
     Parameters
@@ -46,16 +46,19 @@ def make_decoders(workers: int, gpu: bool, paths: Sequence[str]) -> Decoders:
     workers : int
     gpu : bool
         Whether the network computes on a GPU.
-    paths : sequence of str
-        Of the posters. Those in Parquet files are decoded by threads: each process would copy the images.
+    posters : int
+        To decode.
+    paths : iterable of str
+        Theirs, looked at where processes are worth their start. Posters in Parquet files are decoded by
+        threads: each process would copy the images.
 
     Examples
     --------
-    >>> type(make_decoders(2, False, ["films/1.jpg"] * 5000)).__name__
+    >>> type(make_decoders(2, False, 5000, ["films/1.jpg"] * 5000)).__name__
     'DecodingThreads'
     """
     can_share = hasattr(os, "memfd_create")  # Linux
-    if not (gpu and can_share and workers > 1 and len(paths) >= WORTHWHILE) or any(
+    if not (gpu and can_share and workers > 1 and posters >= WORTHWHILE) or any(
         isinstance(parse_reference(path), RowReference) for path in paths
     ):
         return DecodingThreads(workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
+from itertools import chain
 
 from hybrid.backbones.devices import has_gpu
 from hybrid.extraction.decoding import Decoders
@@ -158,4 +159,5 @@ def decoders_for(jobs: Sequence[Job], workers: int) -> Decoders:
         Number of threads or processes.
     """
     gpu = has_gpu() and any(job.choice.engine == "keras" for job in jobs)
-    return make_decoders(workers, gpu, [path for job in jobs for path in job.todo.values()])
+    paths = chain.from_iterable(job.todo.values() for job in jobs)
+    return make_decoders(workers, gpu, sum(len(job.todo) for job in jobs), paths)

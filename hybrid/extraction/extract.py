@@ -26,7 +26,7 @@ from hybrid.extraction.plan import (
     load_target,
     plan_jobs,
 )
-from hybrid.extraction.poster_keys import embedded_sets, key_sets
+from hybrid.extraction.poster_keys import count_embedded
 from hybrid.extraction.share import lease_prefix
 from hybrid.extraction.writer import compact_afterwards
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
@@ -172,7 +172,6 @@ def _summary(
     catalogue: Catalogue, keys: Keys, job: Job, work: Work, context: Context
 ) -> ExtractSummary:
     bad = bad_posters(catalogue, keys, job.store, job.left, context)
-    sets = embedded_sets(job.store, key_sets(catalogue, keys, context))
     return ExtractSummary(
         backbone=job.spec.name,
         fingerprint=job.store.fingerprint,
@@ -181,7 +180,7 @@ def _summary(
         precision=job.choice.precision,
         device=job.choice.device,
         rows=len(catalogue),
-        embedded=sum(map(bool, sets)),
+        embedded=count_embedded(catalogue, keys, job.store, context),
         images=job.images,
         hits=job.hits,
         computed=work.computed,

@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from itertools import islice
 
 import pandas as pd
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.columns import POSTER
-from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError, SettingError, did_you_mean
-from hybrid.extraction.texts import item_texts, text_keys
-from hybrid.images.hashes import hash_posters
+from hybrid.extraction.key_sets import frame_key_sets
+from hybrid.extraction.texts import ROWS, frame_text_keys
 from hybrid.types import ImportedSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
+from hybrid.utils.key_index import PackedKeys
 
 KIND = "imported"
 OF = ("item", "poster", "text")
@@ -62,7 +60,7 @@ def frame_keys(
     columns: Sequence[str],
     cache: str,
     workers: int,
-) -> list[bytes | None]:
+) -> PackedKeys:
     """The key of each item of a frame: of its id, its text, or its first readable poster.
 
     Parameters
@@ -82,23 +80,20 @@ def frame_keys(
         If the rows are numbered instead of indexed by id.
     """
     if of == "text":
-        return text_keys(item_texts(frame, columns))
+        return frame_text_keys(frame, columns)
     if of == "poster":
-        sets = [split_paths(cell) for cell in frame[POSTER].tolist()]
-        found = hash_posters(cache, [path for each in sets for path in each], workers)
-        keys = [list(islice(found, len(each))) for each in sets]
-        return [next((key for key in each if isinstance(key, bytes)), None) for each in keys]
+        sets = frame_key_sets(frame, cache, workers)
+        return PackedKeys.collect(each[0] if each else None for each in sets)
     if isinstance(frame.index, pd.RangeIndex):
         raise SettingError(
             "expected a frame indexed by the ids of the items, as load_catalogue(...).frame is, found "
             "numbered rows."
         )
-    return [item_key(str(name)) for name in frame.index.tolist()]
+    parts = (frame.index[start : start + ROWS] for start in range(0, len(frame), ROWS))
+    return PackedKeys.collect(item_key(str(name)) for part in parts for name in part.tolist())
 
 
-def catalogue_keys(
-    catalogue: Catalogue, store: EmbeddingStore, context: Context
-) -> list[bytes | None]:
+def catalogue_keys(catalogue: Catalogue, store: EmbeddingStore, context: Context) -> PackedKeys:
     """The key of each item of a catalogue in a store of imported embeddings; None where it has none."""
     return frame_keys(
         catalogue.frame,

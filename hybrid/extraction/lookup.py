@@ -72,7 +72,7 @@ def find_store(
     cache, backbone = context.cache, select.backbone
     stores = _candidates(select, context)
     found = hash_catalogue(catalogue, context) if keys is None else keys
-    wanted = list(image_files(catalogue, found, context))
+    wanted = image_files(catalogue, found, context).packed
     lacks = {store: int((~store.knows(wanted)).sum()) for store in stores}
     whole = [store for store in stores if wanted and not lacks[store]]
     stores = whole or [store for store in stores if lacks[store] < len(wanted)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.engine import Engine, EngineChoice
@@ -22,21 +23,22 @@ from hybrid.extraction.configured_spec import configured_spec
 from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.lookup import hash_catalogue, make_store, named_as_stored
 from hybrid.extraction.pipeline import Target
-from hybrid.extraction.poster_keys import image_files
-from hybrid.extraction.precision_check import check_precision, resolve_precision
+from hybrid.extraction.poster_keys import PosterKeys, image_files
+from hybrid.extraction.precision_check import TRIED, check_precision, resolve_precision
 from hybrid.extraction.share import Shard, check_settled, take_share
 from hybrid.extraction.writer import Writer
-from hybrid.images.decode import BadPoster, Geometry
+from hybrid.images.decode import Geometry
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
 from hybrid.utils.progress import Progress
 from hybrid.utils.read_only import is_read_only
+from hybrid.utils.sources import Sources
 from hybrid.utils.writable import check_new_folder
 
 LARGE_BYTES = 2**30  # of a cache whose check takes seconds
 
-Keys = list[bytes | BadPoster]
+Keys = PosterKeys
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,9 @@ class Job(NamedTuple):
         Where the embeddings go.
     images, hits : int
         Different images of the catalogue, and how many of them are in the store.
-    todo : dict of bytes to str
+    todo : mapping of bytes to str
         Key → path of the images to embed.
-    left : frozenset of bytes
+    left : collection of bytes
         Keys of the images beyond the limit.
     seconds : float, default=0.0
         Spent to settle precision and engine, which is part of what the embeddings cost.
@@ -127,8 +129,8 @@ class Job(NamedTuple):
     store: EmbeddingStore
     images: int
     hits: int
-    todo: dict[bytes, str]
-    left: frozenset[bytes]
+    todo: Mapping[bytes, str]
+    left: Collection[bytes]
     seconds: float = 0.0
 
 
@@ -148,7 +150,7 @@ def plan_jobs(
         The items of the shard, where the settings name one; else the catalogue.
     jobs : list of Job
         One for each backbone.
-    keys : list of n bytes or BadPoster
+    keys : PosterKeys of length n
         Of the items of the share, see `hash_catalogue`.
     """
     _check(catalogue, backbones, weights, options, settings)
@@ -202,7 +204,7 @@ def _plan_job(
     spec: BackboneSpec,
     weights: Weights,
     choice: EngineChoice,
-    images: Mapping[bytes, str],
+    images: Sources,
     options: EmbeddingOptions,
     settings: ExtractSettings,
     context: Context,
@@ -214,20 +216,20 @@ def _plan_job(
     if known is None:
         check_cache(context)
         best = _fastest(choice, spec, weights, settings, context)
-        in_random_order = [images[key] for key in sorted(images)]  # keys are hashes
-        engine = check_precision(best, spec, weights, in_random_order, settings.batch_size, context)
+        some = images.by_key(TRIED)
+        engine = check_precision(best, spec, weights, some, settings.batch_size, context)
         known = engine.choice
     seconds = time.perf_counter() - start
     store = make_store(context.cache, spec, weights, options.dtype, known.precision)
     announce_verification(store.bytes_on_disk(), context.progress)
-    store.verify(list(images))
-    there = store.has(list(images))
-    done = there if settings.retry_failed else store.knows(list(images))
-    lacks = list(compress(images, (~done).tolist()))
-    todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
-    if todo:
+    store.verify(images.packed)
+    there = store.has(images.packed)
+    done = there if settings.retry_failed else store.knows(images.packed)
+    lacks = np.flatnonzero(~done)
+    todo = lacks[: settings.limit]
+    if len(todo):
         check_cache(context)
-    if todo and engine is None:
+    if len(todo) and engine is None:
         known = _fastest(known, spec, weights, settings, context)
     return Job(
         spec,
@@ -237,8 +239,8 @@ def _plan_job(
         store,
         images=len(images),
         hits=int(there.sum()),
-        todo={key: images[key] for key in todo},
-        left=frozenset(left),
+        todo=images.take(todo),
+        left=images.take(lacks[len(todo) :]),
         seconds=seconds,
     )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from itertools import compress, islice
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import compress, islice, repeat
+from typing import Any, overload
+
+import numpy as np
 
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
@@ -15,9 +18,74 @@ from hybrid.images.hashes import hash_posters
 from hybrid.images.hashes_on_cluster import hash_on_cluster
 from hybrid.types import BadRow
 from hybrid.utils.context import Context
+from hybrid.utils.key_index import PackedKeys
+from hybrid.utils.progress import Advance
+from hybrid.utils.sources import Sources
 
 
-def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list[bytes | BadPoster]:
+class PosterKeys(Sequence[bytes | BadPoster]):
+    """The content key of each item's poster, or why there is none; no Python object for each.
+
+    Parameters
+    ----------
+    packed : PackedKeys of length n
+        None for an item without a readable poster.
+    bad : dict of int to BadPoster
+        Those items.
+
+    Examples
+    --------
+    >>> keys = PosterKeys.collect([b"k" * 32, BadPoster("is too small")])
+    >>> keys[1], keys[0] == b"k" * 32, keys == list(keys)
+    (BadPoster(reason='is too small'), True, True)
+    """
+
+    def __init__(self, packed: PackedKeys, bad: dict[int, BadPoster]) -> None:
+        self.packed, self.bad = packed, bad
+
+    @classmethod
+    def collect(cls, keys: Iterable[bytes | BadPoster]) -> PosterKeys:
+        """Pack keys as they come."""
+        if isinstance(keys, PosterKeys):
+            return keys
+        bad: dict[int, BadPoster] = {}
+
+        def each() -> Iterator[bytes | None]:
+            for i, key in enumerate(keys):
+                if isinstance(key, BadPoster):
+                    bad[i] = key
+                yield key if isinstance(key, bytes) else None
+
+        return cls(PackedKeys.collect(each()), bad)
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes | BadPoster: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[bytes | BadPoster]: ...
+
+    def __getitem__(self, place: int | slice) -> Any:
+        """One key; or a list of some."""
+        if isinstance(place, slice):
+            return [self[i] for i in range(len(self))[place]]
+        found = self.packed[place]
+        return self.bad[range(len(self))[place]] if found is None else found
+
+    def __iter__(self) -> Iterator[bytes | BadPoster]:
+        """Each key in turn."""
+        return (self.bad[i] if key is None else key for i, key in enumerate(self.packed))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether a sequence has the same keys, and the same reasons where there are none."""
+        return isinstance(other, PosterKeys | list) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> PosterKeys:
     """Content hash of each item's poster file, the key of its embedding in the cache.
 
     Files that the cache remembers, by path, size and times, are not read again.
@@ -31,7 +99,7 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
 
     Returns
     -------
-    list of n bytes or BadPoster
+    PosterKeys of length n
         32 bytes, or the reason why the item has no readable poster file. Of several posters the first that
         is readable; `hash_several` has all.
 
@@ -44,26 +112,33 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
     >>> len(keys), len(keys[0])
     (60, 32)
     """
+    n = len(catalogue)
     if catalogue.columns.poster is None:
-        return [BadPoster(poster_problem(""))] * len(catalogue)
-    keys: list[bytes | BadPoster] = []
+        return PosterKeys.collect(repeat(BadPoster(poster_problem("")), n))
     context = context or Context()
+    problems, several = catalogue.poster_problems, hash_several(catalogue, context)
     paths = catalogue.each_poster_path()
+
+    def each(found: Iterable[bytes | BadPoster]) -> Iterator[bytes | BadPoster]:
+        for i, key in enumerate(found):
+            if i in problems:
+                key = BadPoster(problems[i])
+            yield next((one for one in several.get(i, ()) if isinstance(one, bytes)), key)
+
     with (
         use_cluster(context) as cluster,
-        context.progress.bar("reading posters", len(catalogue), "posters") as advance,
+        context.progress.bar("reading posters", n, "posters") as advance,
     ):
         if cluster is not None:
-            keys = hash_on_cluster(cluster, context, paths, advance)
-        else:
-            for key in hash_posters(context.cache, paths, context.workers, len(catalogue)):
-                keys.append(key)
-                advance(1)
-    for i, reason in catalogue.poster_problems.items():
-        keys[i] = BadPoster(reason)
-    for i, each in hash_several(catalogue, context).items():
-        keys[i] = next((key for key in each if isinstance(key, bytes)), keys[i])
-    return keys
+            return PosterKeys.collect(each(hash_on_cluster(cluster, context, paths, advance)))
+        found = hash_posters(context.cache, paths, context.workers, n)
+        return PosterKeys.collect(each(_advancing(found, advance)))
+
+
+def _advancing(keys: Iterable[bytes | BadPoster], advance: Advance) -> Iterator[bytes | BadPoster]:
+    for key in keys:
+        yield key
+        advance(1)
 
 
 def hash_several(
@@ -169,8 +244,10 @@ def _readable(key: bytes | BadPoster | None) -> bytes | None:
 
 def image_files(
     catalogue: Catalogue, keys: Sequence[bytes | BadPoster], context: Context | None = None
-) -> dict[bytes, str]:
+) -> Sources:
     """Content key → file of every readable poster, those of items with several included.
+
+    Paths are made when they are asked for.
 
     Parameters
     ----------
@@ -189,17 +266,51 @@ def image_files(
     >>> len(image_files(films, keys)) == len({key for key in keys if isinstance(key, bytes)})
     True
     """
-    pairs = zip(keys, catalogue.each_poster_path(), strict=True)
-    files = {key: path for key, path in pairs if isinstance(key, bytes)}
+    n, packed = len(keys), PosterKeys.collect(keys).packed
+    further = [
+        (key, path)
+        for i, each in hash_several(catalogue, context).items()
+        for key, path in zip(each, catalogue.several_posters[i], strict=True)
+        if isinstance(key, bytes)
+    ]
+    if further:
+        more = PackedKeys.collect(key for key, _ in further)
+        packed = PackedKeys(
+            np.concatenate([packed.array, more.array]), np.concatenate([packed.named, more.named])
+        )
+
+    def read(number: int) -> str:
+        return catalogue.poster_files(number)[0] if number < n else further[number - n][1]
+
+    return Sources.collect(packed, np.arange(len(packed)), read)
+
+
+def count_embedded(
+    catalogue: Catalogue,
+    keys: Sequence[bytes | BadPoster],
+    store: EmbeddingStore,
+    context: Context | None = None,
+) -> int:
+    """Count the items of which a poster has an embedding.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    keys : sequence of n bytes or BadPoster
+        As `hash_catalogue` gives them.
+    store : EmbeddingStore
+    context : Context, optional
+    """
+    embedded = store.has(PosterKeys.collect(keys).packed)
     for i, each in hash_several(catalogue, context).items():
-        several = zip(each, catalogue.several_posters[i], strict=True)
-        files |= {key: path for key, path in several if isinstance(key, bytes)}
-    return files
+        embedded[i] = store.has([key for key in each if isinstance(key, bytes)]).any()
+    return int(embedded.sum())
 
 
 def bad_posters(
     catalogue: Catalogue,
-    keys: list[bytes | BadPoster],
+    keys: Sequence[bytes | BadPoster],
     store: EmbeddingStore,
     left: Collection[bytes] = (),
     context: Context | None = None,
@@ -211,13 +322,14 @@ def bad_posters(
     """
     if catalogue.posters_told:
         return []
-    bad, failures = [], store.failures()
+    bad, failures, keys = [], store.failures(), PosterKeys.collect(keys)
     several = hash_several(catalogue, context)
-    every = [several.get(i, [key]) for i, key in enumerate(keys)]
-    known = [key for each in every for key in each if isinstance(key, bytes)]
-    embedded = set(compress(known, store.has(known).tolist()))
-    for i, each in enumerate(every):
-        more = OTHERS if embedded.intersection(each) else ""
+    lacks = np.flatnonzero(~store.has(keys.packed)).tolist()
+    for i in sorted({*lacks, *several, *catalogue.part_problems}):
+        each = several.get(i, [keys[i]])
+        known = [key for key in each if isinstance(key, bytes)]
+        embedded = set(compress(known, store.has(known).tolist()))
+        more = OTHERS if embedded else ""
         for reason in catalogue.part_problems.get(i, ()):
             bad.append(catalogue.bad_row(i, f"{reason}{more}"))
         for key in each:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
+from itertools import pairwise
+
+import numpy as np
 
 from hybrid.cache import EmbeddingStore, Leases
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.utils.interrupt import Interrupts
 from hybrid.utils.progress import Advance, Progress
+from hybrid.utils.sources import Sources
 
 
 class ShardQueue:
@@ -18,14 +21,14 @@ class ShardQueue:
     ----------
     store : EmbeddingStore
     todo : mapping of bytes to str
-        Key → path.
+        Key → path, or text.
     only : str, default=""
         Name of the one lease for all of them, where they are the share of one of several processes that each
         have their own.
 
     Attributes
     ----------
-    pending : dict of str to dict
+    pending : dict of str to Sources
         Shard → its images, those of shards that this process has not claimed yet.
 
     Examples
@@ -43,9 +46,8 @@ class ShardQueue:
     def __init__(self, store: EmbeddingStore, todo: Mapping[bytes, str], only: str = "") -> None:
         self.store = store
         self._leases = Leases(store.folder)
-        self.pending: dict[str, dict[bytes, str]] = {}
-        for key, path in todo.items():
-            self.pending.setdefault(only or key[:1].hex(), {})[key] = path
+        self._all = Sources.of(todo)
+        self.pending = {only: self._all} if only and todo else _by_first_byte(self._all)
 
     def __enter__(self) -> ShardQueue:
         return self
@@ -61,22 +63,22 @@ class ShardQueue:
         """Renew the leases, so that no other process takes them for abandoned."""
         self._leases.renew()
 
-    def claim(self, shard: str) -> tuple[dict[bytes, str], int]:
+    def claim(self, shard: str) -> tuple[Sources, int]:
         """Claim a shard, unless another process holds its lease.
 
         Returns
         -------
-        images : dict of bytes to str
+        images : Sources
             Key → path of its images that have no embedding yet; empty where the shard was not claimed.
         finished : int
             Number of its images that other processes embedded meanwhile.
         """
         if shard not in self.pending or not self._leases.acquire(shard):
-            return {}, 0
+            return self._all.take(np.arange(0)), 0
         self.store.refresh()  # another process may have embedded it since we looked
         images = self.pending.pop(shard)
-        done = self.store.has(list(images))
-        return dict(compress(images.items(), (~done).tolist())), int(done.sum())
+        done = self.store.has(images.packed)
+        return images.take(~done), int(done.sum())
 
     def drop_finished(self) -> int:
         """Remove pending images that other processes finished; return their number."""
@@ -85,12 +87,20 @@ class ShardQueue:
         self.store.refresh()
         dropped = 0
         for shard, images in list(self.pending.items()):
-            done = self.store.knows(list(images))
+            done = self.store.knows(images.packed)
             dropped += int(done.sum())
-            self.pending[shard] = dict(compress(images.items(), (~done).tolist()))
+            self.pending[shard] = images.take(~done)
             if not self.pending[shard]:
                 del self.pending[shard]
         return dropped
+
+
+def _by_first_byte(images: Sources) -> dict[str, Sources]:
+    first = images.packed.array[:, 0]
+    order = np.argsort(first, kind="stable")
+    starts = np.searchsorted(first[order], np.arange(257))
+    shards = ((byte, order[start:end]) for byte, (start, end) in enumerate(pairwise(starts)))
+    return {f"{byte:02x}": images.take(rows) for byte, rows in shards if len(rows)}
 
 
 def claim_shards(queues: Sequence[ShardQueue], advance: Advance) -> Iterator[tuple[str, list[int]]]:
@@ -110,16 +120,17 @@ def claim_shards(queues: Sequence[ShardQueue], advance: Advance) -> Iterator[tup
         Positions in `queues` of the stores that lack the embedding of this file.
     """
     for shard in sorted({shard for queue in queues for shard in queue.pending}):
+        claimed = [queue.claim(shard) for queue in queues]
+        advance(sum(finished for _, finished in claimed))
+        if len(queues) == 1:
+            yield from ((path, [0]) for path in claimed[0][0].values())
+            continue
         wanted: dict[bytes, list[int]] = {}
-        paths: dict[bytes, str] = {}
-        for number, queue in enumerate(queues):
-            images, finished = queue.claim(shard)
-            advance(finished)
-            paths |= images
+        for number, (images, _) in enumerate(claimed):
             for key in images:
                 wanted.setdefault(key, []).append(number)
         for key, numbers in wanted.items():
-            yield paths[key], numbers
+            yield claimed[numbers[0]][0][key], numbers
 
 
 def rounds(

@@ -9,10 +9,11 @@ from hybrid.backbones.tuned_folder import tuned_digest
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.extraction.texts import frame_text_keys
 from hybrid.types import TextSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.key_index import PackedKeys
 from hybrid.utils.options import one_or_each
 
 TEXT_EMBEDDING = "text-embedding"  # the first block; others are named after their encoder
@@ -83,10 +84,10 @@ def maker_name(store: EmbeddingStore) -> str:
     return str(said.get("text_encoder") or said.get("architecture") or said.get("block") or "?")
 
 
-def catalogue_text_keys(catalogue: Catalogue, store: EmbeddingStore) -> list[bytes | None]:
+def catalogue_text_keys(catalogue: Catalogue, store: EmbeddingStore) -> PackedKeys:
     """The key of each item's text in a store; None where an item has no text."""
-    texts = item_texts(catalogue.frame, catalogue.columns.text)
-    return text_keys(texts, str(store.stands_for.get("prefix", "")))
+    prefix = str(store.stands_for.get("prefix", ""))
+    return frame_text_keys(catalogue.frame, catalogue.columns.text, prefix)
 
 
 def count_lacking(catalogue: Catalogue, store: EmbeddingStore) -> tuple[int, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import compress
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.licences import check_licences
@@ -21,7 +22,7 @@ from hybrid.extraction.plan import (
 )
 from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
 from hybrid.extraction.share import check_settled, take_share
-from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.extraction.texts import frame_text_keys, item_texts
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.text_encoders.spec import CHUNKS, TextEncoderSpec
@@ -29,6 +30,7 @@ from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
 from hybrid.utils.environment import library_versions
+from hybrid.utils.sources import Sources
 
 SHORTEST = 3  # tokens: two special ones and one of the text
 
@@ -43,11 +45,13 @@ class TextJob(NamedTuple):
     encoder : TextEncoder or None
         Where the check of the precision has loaded it.
     store : EmbeddingStore
-    keys : list of n bytes or None
+    keys : sequence of n bytes or None
         Of each item's text.
+    texts : int
+        Different texts.
     hits : int
-        Different texts that are in the store.
-    todo : dict of bytes to str
+        Those that are in the store.
+    todo : mapping of bytes to str
         Key → text to embed, without the encoder's prefix.
     left : int
         Texts beyond the limit.
@@ -59,16 +63,12 @@ class TextJob(NamedTuple):
     choice: EngineChoice
     encoder: TextEncoder | None
     store: EmbeddingStore
-    keys: list[bytes | None]
+    keys: Sequence[bytes | None]
+    texts: int
     hits: int
-    todo: dict[bytes, str]
+    todo: Mapping[bytes, str]
     left: int
     seconds: float
-
-    @property
-    def texts(self) -> int:
-        """Number of different texts."""
-        return len({key for key in self.keys if key is not None})
 
 
 def configured_encoder(
@@ -157,26 +157,28 @@ def plan_text_job(
     """
     spec = check_text_job(catalogue, name, options, settings)
     catalogue = take_share(catalogue, settings.shard)
-    texts = item_texts(catalogue.frame, catalogue.columns.text)
-    keys = text_keys(texts, spec.prefix)
-    wanted = {key: text for key, text in zip(keys, texts, strict=True) if key is not None}
+    frame, columns = catalogue.frame, catalogue.columns.text
+    keys = frame_text_keys(frame, columns, spec.prefix)
+    wanted = Sources.collect(
+        keys, np.arange(len(keys)), lambda row: item_texts(frame.iloc[[row]], columns)[0]
+    )
     start = time.perf_counter()
     choice = spec.choose_engine(settings.engine, options.precision)
     known, encoder = known_precision(spec, choice, options, context), None
     check_settled(settings.shard, known)
     if known is None:
         check_cache(context)
-        in_random_order = [wanted[key] for key in sorted(wanted)]  # keys are hashes
-        encoder = check_text_precision(spec, choice, options.chunks, in_random_order, context)
+        some = wanted.by_key(TRIED)
+        encoder = check_text_precision(spec, choice, options.chunks, some, context)
         known = encoder.engine.choice
     seconds = time.perf_counter() - start
     store = make_text_store(context.cache, spec, options, known.precision)
     announce_verification(store.bytes_on_disk(), context.progress)
-    store.verify(list(wanted))
-    there = store.has(list(wanted))
-    lacks = list(compress(wanted, (~there).tolist()))
+    store.verify(wanted.packed)
+    there = store.has(wanted.packed)
+    lacks = np.flatnonzero(~there)
     todo = lacks[: settings.limit]
-    if todo:
+    if len(todo):
         check_cache(context)
     job = TextJob(
         spec,
@@ -184,8 +186,9 @@ def plan_text_job(
         encoder,
         store,
         keys,
+        texts=len(wanted),
         hits=int(there.sum()),
-        todo={key: wanted[key] for key in todo},
+        todo=wanted.take(todo),
         left=len(lacks) - len(todo),
         seconds=seconds,
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 
 import pandas as pd
 
+from hybrid.utils.key_index import PackedKeys
+
 JOINED = ". "  # between the columns of an item's text
+ROWS = 2**14  # items whose texts are joined at once
 
 
 def item_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -64,3 +68,29 @@ def text_keys(texts: Sequence[str], prefix: str = "") -> list[bytes | None]:
     (None, 32)
     """
     return [text_key(prefix + text) if text else None for text in texts]
+
+
+def frame_text_keys(frame: pd.DataFrame, columns: Sequence[str], prefix: str = "") -> PackedKeys:
+    """The key of each item's text, of some thousand items at a time; None where an item has no text.
+
+    Parameters
+    ----------
+    frame : DataFrame of n items
+    columns : sequence of str
+        Its text columns.
+    prefix : str, default=""
+        What the encoder gets before each text.
+
+    Returns
+    -------
+    PackedKeys of length n
+
+    Examples
+    --------
+    >>> films = pd.DataFrame({"title": ["Alien", ""]})
+    >>> list(frame_text_keys(films, ["title"])) == [text_key("Alien"), None]
+    True
+    """
+    parts = (frame.iloc[start : start + ROWS] for start in range(0, len(frame), ROWS))
+    keys = (text_keys(item_texts(part, columns), prefix) for part in parts)
+    return PackedKeys.collect(chain.from_iterable(keys))

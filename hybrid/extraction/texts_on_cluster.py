@@ -184,7 +184,7 @@ def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> TextsDon
     """
     store = EmbeddingCache(order.cache).find(order.fingerprint)
     encoder, (todo,) = _load(order), block.todo
-    job = TextJob(encoder.spec, encoder.engine.choice, encoder, store, [], 0, todo, 0, 0.0)
+    job = TextJob(encoder.spec, encoder.engine.choice, encoder, store, [], 0, 0, todo, 0, 0.0)
     context = Context(order.cache, turn.threads)
     lease = uuid.uuid4().hex  # of this block alone: the scheduler says who does what
     signals = nullcontext(turn.interrupts)

@@ -14,8 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.key_sets import KeySets
 from hybrid.features.frames import FrameTransformer
 from hybrid.features.lazy_block import ComputedBlock, spans
+from hybrid.utils.key_index import PackedKeys
 
 Floats = NDArray[np.float32]
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -59,7 +61,7 @@ class StoredRows:
         return len(self.keys)
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
-        some = self.keys[rows] if isinstance(rows, slice) else [self.keys[i] for i in rows]
+        some = self._take(rows)
         with self._reading:
             return self._read(some)
 
@@ -72,7 +74,14 @@ class StoredRows:
         >>> rows.select(np.array([2, 0]))[:].tolist()
         [[2.0], [3.0]]
         """
-        return StoredRows([self.keys[i] for i in rows], self._read, self._reading)
+        return StoredRows(self._take(rows), self._read, self._reading)
+
+    def _take(self, rows: slice | NDArray[np.int64]) -> Sequence[Any]:
+        packed = isinstance(self.keys, PackedKeys | KeySets)
+        if packed or isinstance(rows, slice):
+            some: Sequence[Any] = self.keys[rows]  # type: ignore[index]
+            return some
+        return [self.keys[i] for i in rows]
 
 
 class EmbeddingFeatures(FrameTransformer):
@@ -95,7 +104,7 @@ class EmbeddingFeatures(FrameTransformer):
     unit_length: bool = True
 
     @abstractmethod
-    def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
+    def keys(self, X: pd.DataFrame) -> Sequence[list[bytes]]:
         """Keys in the cache of what each of n items has to embed; an empty list for an item without any."""
 
     @abstractmethod
@@ -118,8 +127,12 @@ class EmbeddingFeatures(FrameTransformer):
         X : DataFrame of n items, or what `look_up` returned for them
         """
         keys = X.keys if isinstance(X, StoredRows) else self.keys(X)
-        firsts = [each if isinstance(each, bytes) else each[0] if each else None for each in keys]
-        return self._open().storage_order(firsts)
+        if not isinstance(keys, PackedKeys):
+            firsts = (
+                each if isinstance(each, bytes) else each[0] if each else None for each in keys
+            )
+            keys = PackedKeys.collect(firsts)
+        return self._open().storage_order(keys)
 
     def read(self, X: pd.DataFrame) -> Floats:
         """Read the embeddings of n items from the cache; only this and `look_up` use the disk.

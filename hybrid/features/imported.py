@@ -12,6 +12,7 @@ from hybrid.catalogue.columns import POSTER
 from hybrid.extraction.imported_stores import frame_keys
 from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
 from hybrid.features.frames import take_columns
+from hybrid.utils.key_index import PackedKeys
 from hybrid.utils.resources import default_workers
 
 
@@ -86,9 +87,9 @@ class ImportedFeatures(EmbeddingFeatures):
         """
         return [[] if key is None else [key] for key in self._item_keys(X)]
 
-    def _item_keys(self, X: pd.DataFrame) -> list[bytes | None]:
+    def _item_keys(self, X: pd.DataFrame) -> PackedKeys:
         needed = {"text": self.columns, "poster": (POSTER,)}.get(self.of, ())
-        take_columns(X, needed, self.block)
+        take_columns(X[:0], needed, self.block)
         workers = self.workers or default_workers()
         return frame_keys(X, self.of, self.columns, self.cache, workers)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -11,10 +10,10 @@ import pandas as pd
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError
+from hybrid.extraction.key_sets import KeySets, frame_key_sets
 from hybrid.extraction.pooling import check_pooling, read_pooled
 from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
 from hybrid.features.frames import take_columns
-from hybrid.images.hashes import hash_posters
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.resources import default_workers
 
@@ -69,7 +68,7 @@ class PosterFeatures(EmbeddingFeatures):
         self.pooling = pooling
         self.unit_length = unit_length
 
-    def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
+    def keys(self, X: pd.DataFrame) -> KeySets:
         """Content keys of the readable poster files of each of n items.
 
         Parameters
@@ -79,17 +78,11 @@ class PosterFeatures(EmbeddingFeatures):
 
         Returns
         -------
-        list of n lists of bytes
+        KeySets of length n
+            A list of bytes for each.
         """
-        sets = self._paths(X)
-        workers = self.workers or default_workers()
-        found = hash_posters(self.cache, [path for each in sets for path in each], workers)
-        return [
-            [key for key in islice(found, len(each)) if isinstance(key, bytes)] for each in sets
-        ]
-
-    def _paths(self, X: pd.DataFrame) -> list[list[str]]:
-        return [split_paths(cell) for cell in take_columns(X, [POSTER], POSTER)[POSTER].tolist()]
+        take_columns(X[:0], [POSTER], POSTER)
+        return frame_key_sets(X, self.cache, self.workers or default_workers())
 
     def look_up(self, X: pd.DataFrame) -> StoredRows:
         """Find the posters' embeddings in the cache, and read them lazily.
@@ -110,9 +103,9 @@ class PosterFeatures(EmbeddingFeatures):
         check_pooling(self.pooling)
         store = self._open()
         keys = self.keys(X)
-        absent = int((~store.knows([key for each in keys for key in each])).sum())
+        absent = int((~store.knows(keys.packed)).sum())
         if absent:
-            posters = sum(map(len, self._paths(X)))
+            posters = sum(len(split_paths(cell)) for cell in X[POSTER].tolist())
             raise ExtractionError(
                 f"{absent:,} of {counted(posters, 'poster')} {agree(absent, '{have|has}')} no "
                 f"embedding in {self.cache}. Run hybrid extract for this catalogue with the same backbone "

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hybrid.errors import ExtractionError
-from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.extraction.texts import frame_text_keys
 from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
 from hybrid.features.frames import take_columns
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.key_index import PackedKeys
 
 
 class TextEmbeddingFeatures(EmbeddingFeatures):
@@ -79,9 +80,11 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
         >>> [len(each) for each in TextEmbeddingFeatures(columns=["title"]).keys(films)]
         [1, 0]
         """
-        take_columns(X, self.columns, self.block)
-        found = text_keys(item_texts(X, self.columns), self.prefix)
-        return [[] if key is None else [key] for key in found]
+        return [[] if key is None else [key] for key in self._text_keys(X)]
+
+    def _text_keys(self, X: pd.DataFrame) -> PackedKeys:
+        take_columns(X[:0], self.columns, self.block)
+        return frame_text_keys(X, self.columns, self.prefix)
 
     def look_up(self, X: pd.DataFrame) -> StoredRows:
         """Find the texts' embeddings in the cache, and read them lazily.
@@ -97,12 +100,11 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
             If a text is not in the cache.
         """
         store = self._open()
-        keys = [each[0] if each else None for each in self.keys(X)]
-        wanted = [key for key in keys if key is not None]
-        absent = int((~store.has(wanted)).sum())
+        keys = self._text_keys(X)
+        texts, absent = int(keys.named.sum()), int((keys.named & ~store.has(keys)).sum())
         if absent:
             raise ExtractionError(
-                f"{absent:,} of {counted(len(wanted), 'text')} {agree(absent, '{have|has}')} no embedding in "
+                f"{absent:,} of {counted(texts, 'text')} {agree(absent, '{have|has}')} no embedding in "
                 f"{self.cache}. Run hybrid extract --text-encoder for this catalogue with the same encoder."
             )
         return StoredRows(keys, store.read)

@@ -20,6 +20,7 @@ from hybrid.images.files import hash_poster
 from hybrid.images.memo import ENTRY, STAMP, Memo, load_memo, remember
 from hybrid.images.references import Reference, parse_reference
 from hybrid.utils.key_index import KEY_BYTES, key_array
+from hybrid.utils.read_only import is_read_only
 from hybrid.utils.threads import map_ahead
 
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
@@ -72,11 +73,12 @@ def hash_posters(
         with ThreadPoolExecutor(workers) as pool:
             yield from (key for _, key in map_ahead(pool, hash_poster, paths))
         return
-    memo, new_entries, coming = load_memo(file), [], iter(paths)
+    memo, new_entries, coming = load_memo(file), list[NDArray[np.void]](), iter(paths)
+    remembers = not is_read_only()
     blocks = iter(lambda: list(islice(coming, _BLOCK)), [])
     for keys, new in _hash_blocks(memo, blocks, workers):
         yield from keys
-        new_entries.append(new)
+        new_entries += [new] if remembers else []
     if any(len(new) for new in new_entries):
         remember(file, np.concatenate(new_entries), memo if _stamp(str(file)) == before else None)
 

@@ -131,7 +131,7 @@ class Experiment:
         return {name: i for i, name in enumerate(self.catalogue.ids.tolist())}
 
     @cached_property
-    def keys(self) -> list[bytes | BadPoster]:
+    def keys(self) -> Sequence[bytes | BadPoster]:
         """Content key of each item's poster, or the reason why it has none; computed once."""
         if self.origin is None:
             return hash_catalogue(self.catalogue, self.context)

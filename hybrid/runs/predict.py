@@ -291,7 +291,7 @@ def _extract(
     found = [find_weights(folder, b, w) if w else None for b, w in pairs]
     with read_only():
         keys = hash_catalogue(catalogue, context)
-        present = list(image_files(catalogue, keys, context))
+        present = image_files(catalogue, keys, context).packed
     bad: dict[int, BadRow] = {}
     for backbone, path in zip(backbones, found, strict=True):
         with read_only():

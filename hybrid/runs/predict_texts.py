@@ -14,7 +14,7 @@ from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract_texts import extract_texts
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.text_plan import configured_encoder
-from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.extraction.texts import frame_text_keys
 from hybrid.runs.record import RECORD, RunRecord
 from hybrid.runs.record_parts import TextEncoderRecord
 from hybrid.text_encoders.registry import TEXT_ENCODERS, downloads_folders
@@ -69,12 +69,11 @@ def embed_texts(
         for each, name in zip(blocks, given, strict=True)
     ]
     columns = record.require_model(folder).text
-    texts = item_texts(frame, columns)
     for each, encoder in zip(blocks, found, strict=True):
         with read_only():
             store = EmbeddingCache(context.cache).make(each.key)
-            wanted = text_keys(texts, recorded_text_options(each).prefix or "")
-            complete = bool(store.has([key for key in wanted if key is not None]).all())
+            wanted = frame_text_keys(frame, columns, recorded_text_options(each).prefix or "")
+            complete = bool(store.has(wanted)[wanted.named].all())
         if not complete:
             extract_texts(
                 catalogue,

@@ -3,15 +3,83 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 KEY_BYTES = 32
+SOME = 2**16  # keys that are Python objects at once
 Keys = NDArray[np.uint8]  # of shape (n, 32)
+
+
+class PackedKeys(Sequence["bytes | None"]):
+    """A sequence of keys of 32 bytes, or None, in 33 bytes each.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, 32), uint8
+    named : ndarray of shape (n,), bool, optional
+        False where there is None instead of a key; by default nowhere.
+
+    Examples
+    --------
+    >>> keys = PackedKeys.collect([b"k" * 32, None])
+    >>> len(keys), keys[1], keys[:1][0] == b"k" * 32, keys.named.tolist()
+    (2, None, True, [True, False])
+    """
+
+    def __init__(self, array: Keys, named: NDArray[np.bool_] | None = None) -> None:
+        self.array = array
+        self.named = np.ones(len(array), dtype=bool) if named is None else named
+
+    @classmethod
+    def collect(cls, keys: Iterable[bytes | None]) -> PackedKeys:
+        """Pack keys as they come."""
+        packed, named, nothing = bytearray(), bytearray(), bytes(KEY_BYTES)
+        for key in keys:
+            packed += nothing if key is None else key
+            named.append(key is not None)
+        array = np.frombuffer(packed, dtype=np.uint8).reshape(-1, KEY_BYTES)
+        return cls(array, np.frombuffer(named, dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes | None: ...
+
+    @overload
+    def __getitem__(self, place: slice | NDArray[Any]) -> PackedKeys: ...
+
+    def __getitem__(self, place: Any) -> Any:
+        """One key; or some of them, packed, by a slice, numbers or a mask."""
+        if isinstance(place, slice | np.ndarray):
+            return PackedKeys(self.array[place], self.named[place])
+        return self.array[place].tobytes() if self.named[place] else None
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        """Each key in turn."""
+        for start in range(0, len(self), SOME):
+            data = self.array[start : start + SOME].tobytes()
+            for i, named in enumerate(self.named[start : start + SOME].tolist()):
+                yield data[KEY_BYTES * i : KEY_BYTES * (i + 1)] if named else None
+
+
+def are_named(keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
+    """Tell which keys are not None; shape (n,).
+
+    Examples
+    --------
+    >>> are_named([b"k" * 32, None]).tolist()
+    [True, False]
+    """
+    if isinstance(keys, PackedKeys):
+        return keys.named
+    return np.fromiter((key is not None for key in keys), bool, len(keys))
 
 
 def key_array(keys: Sequence[bytes | None]) -> Keys:
@@ -31,6 +99,8 @@ def key_array(keys: Sequence[bytes | None]) -> Keys:
     >>> key_array([b"k" * 32, None]).shape
     (2, 32)
     """
+    if isinstance(keys, PackedKeys):
+        return keys.array
     joined = b"".join(bytes(KEY_BYTES) if key is None else key for key in keys)
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
 

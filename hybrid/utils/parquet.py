@@ -65,7 +65,8 @@ def open_parquet(content: Any, path: str | Path) -> Any:
     import pyarrow.parquet
 
     limit = limit_of(Path(path).stat().st_size)
-    file = pyarrow.parquet.ParquetFile(content, buffer_size=BUFFER)
+    # Else all pages of a column stay in memory until its last batch is read.
+    file = pyarrow.parquet.ParquetFile(content, buffer_size=BUFFER, pre_buffer=False)
     size, repeating = 0, set()
     for column, chunk in _chunks(file, content):
         width = WIDTHS.get(column.physical_type, NUMBER)
@@ -143,7 +144,8 @@ def _repeated_size(content: Any, columns: list[str], limit: int) -> int:
     """Bytes of the values of columns, each as often as it comes; no more is counted than is too much."""
     import pyarrow.parquet
 
-    file = pyarrow.parquet.ParquetFile(content, buffer_size=BUFFER, read_dictionary=columns)
+    how: Any = {"buffer_size": BUFFER, "pre_buffer": False, "read_dictionary": columns}
+    file = pyarrow.parquet.ParquetFile(content, **how)
     size = 0
     for column in columns:
         for batch in file.iter_batches(BATCH, columns=[column]):

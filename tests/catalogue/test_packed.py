@@ -225,6 +225,8 @@ def test_threads_are_not_given_more_than_some_items_ahead() -> None:
 def test_without_texts_the_other_columns_are_there(tmp_path: Path) -> None:
     path = tmp_path / "films.csv"
     write(path, [("1", "Jaws", "sharks", "War", "1975", "1.jpg")])
-    films = load_catalogue(path).without_texts()
+    whole = load_catalogue(path)
+    assert list(whole.without_texts(but=[None, "TITLE", "nowhere"]).table) == list(whole.table)
+    films = whole.without_texts()
     assert list(films.table) == ["id", "plot", "genres", "year", "poster"]
     assert films.poster_paths == (str(tmp_path / "1.jpg"),)

@@ -162,7 +162,7 @@ def test_processes_decode_for_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> No
         lambda workers: started.append(workers),
     )
     paths = [f"{i}.jpg" for i in range(5000)]
-    make_decoders(16, True, paths)
+    make_decoders(16, True, len(paths), paths)
     assert started == [16]
     few, stored = paths[:100], [*paths, "films.parquet#3"]
     for workers, gpu, some in (
@@ -171,7 +171,7 @@ def test_processes_decode_for_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> No
         (16, True, few),
         (16, True, stored),
     ):
-        threads = make_decoders(workers, gpu, some)
+        threads = make_decoders(workers, gpu, len(some), some)
         assert isinstance(threads, DecodingThreads)
         threads.close()
     assert started == [16]

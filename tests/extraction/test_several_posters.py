@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.catalogue.check import check_catalogue
+from hybrid.extraction.key_sets import frame_key_sets
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, load_embeddings
-from hybrid.extraction.poster_keys import image_files
+from hybrid.extraction.poster_keys import count_embedded, image_files, key_sets
 from hybrid.features.posters import PosterFeatures
 from hybrid.images.decode import BadPoster
 from hybrid.images.files import poster_key
@@ -56,6 +59,59 @@ def test_the_embedding_of_an_item_is_the_mean(films: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(features.read(catalogue.frame), expected)
     some = features.look_up(catalogue.frame)[np.array([2, 0])]
     np.testing.assert_array_equal(some, expected[[2, 0]])
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    cells=st.lists(
+        st.lists(st.sampled_from([*"01234", "gone", "../x"]), max_size=3), min_size=1, max_size=8
+    )
+)
+def test_keys_and_files_are_those_of_a_dict(
+    films: Path, tmp_path: Path, cells: list[list[str]]
+) -> None:
+    """Against a plain dict over all posters: those of one file first, then those of items with several."""
+    folder, path = tmp_path / "posters", tmp_path / "any.csv"
+    (folder / "4.jpg").write_bytes((folder / "0.jpg").read_bytes())  # the same image
+    lines = [
+        f"{i},Drama,{'|'.join(f'posters/{n}.jpg' for n in each)}" for i, each in enumerate(cells)
+    ]
+    path.write_text("\n".join(["id,genres,posters", *lines]))
+    catalogue = load_catalogue(path)
+
+    def readable(each: list[str]) -> dict[str, bytes]:
+        files = [folder / f"{n}.jpg" for n in dict.fromkeys(each) if n in "01234"]
+        return {str(file): poster_key(file.read_bytes()) for file in files}
+
+    sets = [list(dict.fromkeys(readable(each).values())) for each in cells]
+    expected: dict[bytes, str] = {}
+    for each in cells:
+        for file, key in list(readable(each).items())[:1]:
+            expected.setdefault(key, file)
+    # A path that leaves the folder names no file.
+    one_each = [[n for n in dict.fromkeys(each) if n != "../x"] for each in cells]
+    for each in [e for e in one_each if len(e) == 1] + [e for e in one_each if len(e) > 1]:
+        expected |= {key: file for file, key in readable(each).items()}
+    found = hash_catalogue(catalogue)
+    assert [key if isinstance(key, bytes) else None for key in found] == [
+        each[0] if each else None for each in sets
+    ]
+    files = image_files(catalogue, found)
+    assert list(files.items()) == list(expected.items())
+    assert key_sets(catalogue, found) == sets
+    frame_sets = frame_key_sets(catalogue.frame, "no-cache", 1)
+    # A frame has equal images twice; `read_pooled` leaves them out.
+    assert [list(dict.fromkeys(each)) for each in frame_sets] == sets
+    assert [frame_sets[i] for i in range(len(cells))] == list(frame_sets)
+    back = np.arange(len(cells))[::-1]
+    assert list(frame_sets[back]) == list(frame_sets)[::-1]
+    assert list(frame_sets[1:]) == list(frame_sets)[1:]
+    store = EmbeddingCache(str(tmp_path / "counted")).make({"dimension": 1, "cells": repr(cells)})
+    half = list(expected)[::2]
+    store.append(half, np.ones((len(half), 1), np.float32))
+    assert count_embedded(catalogue, found, store) == sum(bool({*each} & {*half}) for each in sets)
 
 
 def test_what_is_wrong_with_one_of_several_is_told(films: Path, tmp_path: Path) -> None:
