@@ -26,4 +26,9 @@ def command(project: Project, run: Path, allow_pickle: bool) -> None:
     folder = project.find_run(run)
     replaced = convert_run(folder, allow_pickle=allow_pickle)
     found = {"run": str(folder), "replaced": list(replaced)}
-    show(project.json, found, f"{folder}: converted, {', '.join(replaced)} removed")
+    done = (
+        f"converted, {', '.join(replaced)} removed"
+        if replaced
+        else "holds no pickle, nothing to convert"
+    )
+    show(project.json, found, f"{folder}: {done}")

@@ -39,12 +39,12 @@ def convert_run(folder: str | Path, *, allow_pickle: bool = False) -> tuple[str,
     Returns
     -------
     tuple of str
-        The pickles that were replaced.
+        The pickles that were replaced; none where the run holds none.
 
     Raises
     ------
     RunError
-        If the folder is no run, holds no pickle, or one that the installed libraries cannot open.
+        If the folder is no run, holds no model, or a pickle that the installed libraries cannot open.
     SettingError
         If it is not allowed.
 
@@ -57,11 +57,8 @@ def convert_run(folder: str | Path, *, allow_pickle: bool = False) -> tuple[str,
     record = RunRecord.read(folder)
     record.require_model(folder)
     names = pickles(folder)
-    if not names:
-        raise RunError(
-            f"{folder}: expected a model that is a pickle ({' or '.join(PICKLES)}), found none: there is "
-            "nothing to convert."
-        )
+    if not names:  # also where the disk refused after the last step, and the command is run again
+        return ()
     if not allow_pickle:
         raise SettingError(
             f"{folder}: {names[0]} is a pickle, and to open it runs whatever code it holds. If you made the "

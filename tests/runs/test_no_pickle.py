@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import COMMANDS, _run
 from hybrid.errors import RunError
 from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs import replacement
 from hybrid.runs.convert import convert_run
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
@@ -136,8 +138,28 @@ def test_a_run_is_converted_once_and_answers_the_same(capsys: pytest.CaptureFixt
     assert not list(Path("runs").rglob("*.joblib"))
     found = load_head(Path(OLD), RunRecord.read(Path(OLD))).predict_proba(frame)
     assert found.tobytes() == model.predict_proba(frame).tobytes()
-    assert _run(["convert", "old", "--allow-pickle"]) == 1
-    assert "there is nothing to convert" in capsys.readouterr().err
+    assert _run(["convert", "old"]) == 0
+    assert capsys.readouterr().out == "runs/old: holds no pickle, nothing to convert\n"
+
+
+@pytest.mark.usefixtures("home")
+def test_a_conversion_that_the_disk_refused_at_last_can_be_run_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The new run has its name, and a disk that died keeps it."""
+    make_old(load_head(Path("runs/svm"), RunRecord.read(Path("runs/svm"))))
+
+    def refuse(*_: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def die(folder: Path) -> None:
+        monkeypatch.setattr(replacement, "exchange", refuse)
+        refuse()
+
+    monkeypatch.setattr(replacement, "sync", die)
+    with pytest.warns(UserWarning, match="is opened"), pytest.raises(RunError, match="Read-only"):
+        convert_run(OLD, allow_pickle=True)
+    assert convert_run(OLD, allow_pickle=True) == ()
 
 
 @pytest.mark.usefixtures("home")
