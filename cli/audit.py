@@ -51,7 +51,11 @@ SHOWN_PAIRS = 20
     metavar="DIGITS",
     help="First digits of the fingerprint of text embeddings, where an encoder has several.",
 )
-@click.option("--repair", is_flag=True, help="Group duplicates, split again, and write the split.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Group duplicates, split again where that is needed, and write the split.",
+)
 @click.option("--sheet", type=OutputFile(), metavar="FILE.html",
               help="A page with the posters of the pairs.")  # fmt: skip
 def command(
@@ -213,6 +217,8 @@ def _repaired(repaired: Any) -> list[str]:
     if repaired is None:
         return []
     said = "clean" if repaired.audit.clean else "still LEAKING"
+    if not repaired.rewritten:
+        return [f"{repaired.path}: nothing to repair: all groups are known and whole; it is {said}"]
     return [
         f"{repaired.path}: split again, {counted(repaired.tied, 'item')} in "
         f"{counted(repaired.groups, 'group')} of several; {counted(repaired.moved, 'item')} changed "

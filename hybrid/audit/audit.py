@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
 from hybrid.audit.cached_backbones import CachedBackbone, audit_cached_backbones
@@ -120,7 +121,7 @@ def audit_project(
         and what the leaks are worth to it. Of a run on some genres or on one label an item, only leaks
         between the items of its task are counted, as when it was fitted.
     repair_to : Path, optional
-        Where the repaired split is written; by default nothing is repaired.
+        Where the repaired split is written, if there is anything to repair; by default nothing is repaired.
     select : EmbeddingSelector, optional
         The embeddings that are compared; by default those of the catalogue, if there is one set. Where they
         are named, it is audited, too, whether their weights have learnt from test items.
@@ -187,7 +188,8 @@ def audit_project(
     catalogue.require_labels()
     new, after = _repair(catalogue, split, duplicates, context.seed)
     after = audit_backbones(after, new, items, learnt)
-    write_split(new, repair_to)
+    if new is not split:
+        write_split(new, repair_to)
     return AuditResult(audit, cost, describe_repair(split, new, after, repair_to), backbones)
 
 
@@ -267,7 +269,8 @@ def repair_split(
     Returns
     -------
     Split, Audit
-        The new split, of all labelled items, by iterative stratification; and its audit.
+        The new split, of all labelled items, by iterative stratification, or `split` itself where there is
+        nothing to repair; and its audit.
 
     Raises
     ------
@@ -307,12 +310,24 @@ def _repair(
     rows = np.flatnonzero(catalogue.labelled)
     ids = catalogue.ids[rows]
     groups = connected_groups(ids, [*duplicates.groups, *known.values()])
+    if _is_repaired(split, ids, groups):
+        return split, _audit(catalogue, split, duplicates)
     counts = np.array([(split.parts == part).sum() for part in PARTS])
     shares = (counts / max(counts.sum(), 1)).tolist()
     check_group_sizes(groups, shares)
     new = make_split(ids, as_no(catalogue.labels)[rows], groups=groups, shares=shares, seed=seed)
     check_parts(new, shares)
     return new, _audit(catalogue, new, duplicates)
+
+
+def _is_repaired(split: Split, ids: NDArray[np.str_], groups: NDArray[np.str_]) -> bool:
+    """Tell whether a split has each of the items in one part, and knows all that must stay together."""
+    order, wanted = np.argsort(split.ids), np.argsort(ids)
+    if not np.array_equal(split.ids[order], ids[wanted]) or not np.isin(split.parts, PARTS).all():
+        return False
+    merged = groups[wanted].tolist()
+    known, parts = split.groups[order].tolist(), split.parts[order].tolist()
+    return len({*merged}) == len({*known}) == len({*zip(merged, parts, strict=True)})
 
 
 def _find_duplicates(

@@ -29,6 +29,8 @@ class Repair:
         Items that were in no part, or in several.
     audit : Audit
         Of the new split.
+    rewritten : bool
+        False where there was nothing to repair: the split is the old one.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Repair:
     moved: int
     added: int
     audit: Audit
+    rewritten: bool
 
 
 def describe_repair(old: Split, new: Split, audit: Audit, path: Path) -> Repair:
@@ -55,4 +58,5 @@ def describe_repair(old: Split, new: Split, audit: Audit, path: Path) -> Repair:
         moved=sum(len(f) == 1 and p not in f for f, p in zip(found, new.parts, strict=True)),
         added=sum(len(parts) != 1 for parts in found),
         audit=audit,
+        rewritten=new is not old,
     )

@@ -348,6 +348,35 @@ def test_a_repair_says_what_it_did(tmp_path: Path, rows: list[dict[str, Any]]) -
     assert audit_project(catalogue, new).audit.clean
 
 
+def test_a_split_in_which_there_is_nothing_to_repair_stays(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    """A repair whose last step the disk refused can be run again."""
+    plant(tmp_path, rows, "near-duplicate poster")
+    catalogue, path = write(tmp_path, rows), tmp_path / "splits.csv"
+    audit_project(catalogue, TESTS, repair_to=path)
+    before, new = path.read_bytes(), read_split(path)
+
+    def again(split: Split) -> bool:
+        result = audit_project(catalogue, split, repair_to=path, context=Context(seed=7))
+        assert result.repaired is not None
+        assert result.repaired.audit.clean
+        return result.repaired.rewritten
+
+    assert not again(new)
+    assert path.read_bytes() == before
+    assert again(Split(new.ids, new.parts, new.ids, new.sha256))  # it does not know its duplicates
+    assert again(Split(new.ids[1:], new.parts[1:], new.groups[1:], new.sha256))
+    twice = [np.append(each, each[:1]) for each in (new.ids, new.parts, new.groups)]
+    assert again(Split(*twice, new.sha256))
+    assert again(Split(new.ids, np.where(new.ids == "f00", "unused", new.parts), new.groups, ""))
+    divided = new.parts.copy()
+    tied = np.flatnonzero(np.unique(new.groups, return_counts=True)[1][
+        np.unique(new.groups, return_inverse=True)[1]] > 1)  # fmt: skip
+    divided[tied[0]] = "test" if divided[tied[0]] == "train" else "train"
+    assert again(Split(new.ids, divided, new.groups, ""))
+
+
 def test_an_audit_with_repair_reads_each_poster_once(
     tmp_path: Path, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
