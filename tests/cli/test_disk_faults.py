@@ -58,7 +58,7 @@ CASES = {
     "split, again": Case(["split", "--force"]),
     "split into folds": Case(["split", "--method", "kfold", "--folds", "2"]),
     "audit --sheet": Case(["audit", "--sheet", "a.html"]),
-    "audit --repair": Case(["audit", "--repair"]),
+    "audit --repair": Case(["audit", "--repair", "--force"], project="ungrouped"),
     "fit-svm": Case(["fit-svm", "--C", "0.1", "--folds", "2", "--name", "new"]),
     "fit-svm, again": Case(["fit-svm", *TEXT]),
     "fit-svm --rows disk": Case(["fit-svm", *TEXT, "--rows", "disk"]),
@@ -140,6 +140,10 @@ def projects(fitted_project: Path, text_encoder: Path, server: str) -> Iterator[
             shutil.copytree(fitted_project, folder / project)
         for name in RACED[1:4:2]:
             shutil.copytree(text_encoder, folder / "raced" / name)
+        shutil.copytree(fitted_project, folder / "ungrouped")
+        split = folder / "ungrouped/splits.csv"  # knows no duplicates: to be repaired
+        rows = [line.rpartition(",")[0] for line in split.read_text().splitlines()]
+        split.write_text("\n".join(rows) + "\n")
         shutil.copytree(text_encoder, folder / "fitted/encoder")
         ids = [f"f{i:03}" for i in range(90)]
         np.savez(folder / "fitted/clip.npz", ids=ids, embeddings=np.eye(90, dtype=np.float32))
