@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hybrid._version import __version__
-from hybrid.cluster.connection import DEATHS, Cluster
+from hybrid.cluster.connection import BLOCKS, DEATHS, Cluster
 from hybrid.errors import CacheError, ClusterError, HybridError
 from hybrid.utils.interrupt import Interrupts
 
 if TYPE_CHECKING:
     from distributed import Future
 
-    from hybrid.cluster.worker import Turn
+    from hybrid.cluster.worker import Failure, Turn
 
 TICK_SECONDS = 0.05  # between two looks at blocks and signals
 WORKERS_SECONDS = 0.5  # between two looks at the workers
 STOP_SECONDS = 60.0  # for blocks under way, once the command was interrupted
+BLAMED = 1e-4  # chance of a block to be set aside for deaths that it does not cause
+MOST_DEATHS = 12
 LONELY_SECONDS = 5.0  # without a worker, after which that is said
 
 B = TypeVar("B")
@@ -51,8 +53,37 @@ class _Entry(Generic[B]):
     block: B
     number: int = 0  # of the attempt
     only: set[str] = field(default_factory=set)  # workers that may do it; any without them
-    deaths: int = 0
+    deaths: int = 0  # since it last made progress
+    died: int = 0  # in all
     failures: int = 0
+
+
+def enough_deaths(innocent: int, finished: int) -> int:
+    """How many deaths in a row it takes to blame a block: more where workers die under others, too.
+
+    So many that a block which is like the others has them with a probability of at most 0.0001.
+
+    Parameters
+    ----------
+    innocent : int
+        Deaths under blocks that were finished afterwards.
+    finished : int
+        Number of blocks that were finished.
+
+    Returns
+    -------
+    int
+        From 3 to 12.
+
+    Examples
+    --------
+    >>> enough_deaths(0, 100), enough_deaths(25, 75), enough_deaths(60, 40)
+    (3, 7, 12)
+    """
+    if not innocent:
+        return DEATHS
+    rate = innocent / (innocent + max(finished, 1))
+    return min(MOST_DEATHS, max(DEATHS, math.ceil(math.log(BLAMED) / math.log(rate))))
 
 
 class BlockRun(Generic[B, R]):
@@ -60,7 +91,7 @@ class BlockRun(Generic[B, R]):
 
     A worker has one block at a time. Results come as they are finished, in any order. A block whose worker
     died is done again by another; where workers died under it again without progress, it waits until all
-    others are done, and is then tried alone; after `DEATHS` of them it is set aside.
+    others are done, and is then tried alone; after `enough_deaths` of them it is set aside.
 
     Parameters
     ----------
@@ -85,7 +116,7 @@ class BlockRun(Generic[B, R]):
     ) -> None:
         self.cluster, self.function, self.interrupted = cluster, function, interrupted
         self.progressed = progressed
-        self.name = f"hybrid-{uuid.uuid4().hex}"
+        self.name = f"{BLOCKS}{uuid.uuid4().hex}"
         self.pending = deque(_Entry(block) for block in blocks)
         self.suspects: deque[_Entry[B]] = deque()
         self.running: dict[Future[Any], _Entry[B]] = {}
@@ -93,7 +124,8 @@ class BlockRun(Generic[B, R]):
         self._results = self._make_queue()
         self.bad_workers: set[str] = set()
         self._submitted = 0
-        self._any_finished = False
+        self._finished = self._innocent = 0  # blocks, and deaths under these
+        self._forgotten = False  # by a scheduler that was restarted before that was noticed
         self._workers: list[str] = []
         self._looked, self._worked = -math.inf, time.monotonic()
 
@@ -110,8 +142,9 @@ class BlockRun(Generic[B, R]):
                 if self.interrupted():
                     yield from self._stop()
                     return
-                if self.cluster.is_lost:
+                if self.cluster.is_lost or self._forgotten:
                     self._start_again()
+                    continue
                 self._submit()
                 yield from self._collect()
         finally:
@@ -121,10 +154,18 @@ class BlockRun(Generic[B, R]):
         """Give each worker a block; of those that workers died under, one at a time at the end."""
         workers = self._look_at_workers()
         if not self.pending and not self.running and self.suspects:
-            self._start(self.suspects.popleft(), workers)
+            self._try_suspects(workers)
         # One more than there are workers, so that a cluster that adapts sees that it should grow.
         while self.pending and len(self.running) <= len(workers):
             self._start(self.pending.popleft(), workers)
+
+    def _try_suspects(self, workers: Sequence[str]) -> None:
+        """One alone, whose next death would be its last; all of whom that is not so any more."""
+        last = enough_deaths(self._innocent, self._finished) - 1
+        self.pending.extend(entry for entry in self.suspects if entry.deaths < last)
+        self.suspects = deque(entry for entry in self.suspects if entry.deaths >= last)
+        if not self.pending:
+            self._start(self.suspects.popleft(), workers)
 
     def _start(self, entry: _Entry[B], workers: Sequence[str]) -> None:
         from hybrid.cluster.worker import run_block
@@ -168,6 +209,9 @@ class BlockRun(Generic[B, R]):
             return [pickle.loads(data) for data in self._results.get(batch=True)]
         except (OSError, TimeoutError, CancelledError):
             return []  # the scheduler is gone, which is looked at next
+        except KeyError:
+            self._forgotten = True
+            return []
 
     def _remove(self, future: Future[Any]) -> _Entry[B]:
         entry = self.running.pop(future)
@@ -178,9 +222,10 @@ class BlockRun(Generic[B, R]):
         from hybrid.cluster.worker import Failure
 
         if isinstance(outcome, Failure):
-            yield from self._failed(entry, outcome.error, outcome.worker)
+            yield from self._failed(entry, outcome)
         else:
-            self._any_finished = True
+            self._finished += 1
+            self._innocent += entry.died
             yield outcome
 
     def _undelivered(self, future: Future[Any], entry: _Entry[B]) -> Iterator[SetAside]:
@@ -194,25 +239,30 @@ class BlockRun(Generic[B, R]):
             future.result()  # raises
 
     def _died(self, entry: _Entry[B]) -> Iterator[SetAside]:
+        entry.died += 1
         entry.deaths = 0 if self.progressed(entry.block) else entry.deaths + 1
-        if entry.deaths >= DEATHS:
+        enough = enough_deaths(self._innocent, self._finished)
+        if entry.deaths >= enough:
             yield SetAside(entry.block, f"{entry.deaths} workers died while they worked at it")
-        elif entry.deaths > 1:
+        elif entry.deaths == enough - 1:
             self.suspects.append(entry)
         else:
             self.pending.append(entry)
 
-    def _failed(self, entry: _Entry[B], error: Exception, worker: str) -> Iterator[SetAside]:
+    def _failed(self, entry: _Entry[B], failure: Failure) -> Iterator[SetAside]:
         """A disk that refuses is a matter of the worker: others try. Whatever else is wrong is so for all."""
+        error, worker = failure.error, failure.worker
         if isinstance(error, HybridError) and not isinstance(error, CacheError):
             raise type(error)(f"worker {worker}: {error}") from error
+        if not isinstance(error, (CacheError, OSError, MemoryError)):
+            raise error from ClusterError(f"worker {worker}:\n{failure.traceback}")
         if worker not in self.bad_workers:
             self.cluster.progress.say(f"worker {worker}: {error}")
             self.bad_workers.add(worker)
         entry.failures += 1
         if entry.failures < DEATHS:
             self.pending.appendleft(entry)
-        elif not self._any_finished:
+        elif not self._finished or self.bad_workers.issuperset(self._workers):
             raise ClusterError(
                 f"no worker of the cluster can do its work. {worker}: {error}"
             ) from error
@@ -239,9 +289,11 @@ class BlockRun(Generic[B, R]):
         lost = list(self.running.values())
         self.running.clear()
         self._futures.clear()
-        self.cluster.reconnect()
-        self._results = self._make_queue()
         self.pending.extendleft(lost)
+        self.cluster.reconnect(self.interrupted)
+        if not self.cluster.is_lost:
+            self._results = self._make_queue()
+            self._forgotten = False
 
     def _stop(self) -> Iterator[R | SetAside]:
         """Tell the workers to stop, and wait for the results of what they have done."""

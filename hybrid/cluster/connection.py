@@ -14,14 +14,17 @@ from hybrid.cluster.address import Address, parse_address
 from hybrid.errors import ClusterError, MissingExtraError
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
+from hybrid.utils.interrupt import Interrupts
 from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 CONNECT_SECONDS = 30.0
+AGAIN_SECONDS = 5.0  # to try it once, while a scheduler is restarted: signals are looked at between
 BACK_SECONDS = 300.0  # for a scheduler that is restarted
 PAUSE_SECONDS = 1.0
+BLOCKS = "hybrid-blocks-"  # how the names of runs of blocks begin, on the scheduler
 DEATHS = 3  # of workers under one block, which is then set aside
 
 
@@ -33,6 +36,8 @@ class Cluster:
     address : Address
     client : distributed.Client
     progress : Progress
+    local : LocalCluster, optional
+        That of this machine, which is kept at its number of processes.
 
     Attributes
     ----------
@@ -40,17 +45,27 @@ class Cluster:
         Another one after the scheduler was restarted.
     """
 
-    def __init__(self, address: Address, client: Client, progress: Progress) -> None:
-        self.address, self.client, self.progress = address, client, progress
+    def __init__(
+        self,
+        address: Address,
+        client: Client,
+        progress: Progress,
+        local: LocalCluster | None = None,
+    ) -> None:
+        self.address, self.client, self.progress, self.local = address, client, progress, local
 
     def workers(self) -> list[str]:
         """Addresses of the workers that are there; none while the scheduler is away."""
         if self.is_lost:
             return []
         try:
-            return sorted(self.client.nthreads())
+            found = sorted(self.client.nthreads())
         except (OSError, TimeoutError, RuntimeError, ValueError):
             return []
+        if self.local is not None and len(found) < (self.address.processes or 0):
+            # Dask gives up a process that did not start again within 15 seconds.
+            self.local.scale(self.address.processes)
+        return found
 
     def described(self) -> str:
         """For the record of what a fit cost, beside the processor of the command."""
@@ -61,8 +76,12 @@ class Cluster:
         """Whether the scheduler is gone, for good or to come back."""
         return self.client.status != "running"
 
-    def reconnect(self) -> None:
-        """Connect to a scheduler that was restarted.
+    def reconnect(self, interrupted: Interrupts) -> None:
+        """Connect to a scheduler that was restarted, unless the command is interrupted meanwhile.
+
+        Parameters
+        ----------
+        interrupted : Interrupts
 
         Raises
         ------
@@ -74,19 +93,23 @@ class Cluster:
             raise ClusterError(_LOST)
         _close(self.client)
         until = time.monotonic() + BACK_SECONDS
-        while time.monotonic() < until:
+        while time.monotonic() < until and not interrupted():
             with suppress(ClusterError):
-                self.client = _connect(self.address)
+                self.client = _connect(self.address, AGAIN_SECONDS)
                 self.progress.say("the scheduler is back")
                 return
             time.sleep(PAUSE_SECONDS)
-        raise ClusterError(_LOST)
+        if not interrupted():
+            raise ClusterError(_LOST)
 
 
 _LOST = (
     "expected the scheduler of the cluster to answer, found none for five minutes. What was finished is "
     "kept: the same command again continues, with the cluster or without it."
 )
+
+# Dask gives each of them a level of its own.
+_LOGGERS = ("distributed", "distributed.client", "distributed.gc")
 
 _open: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
 _kept: ContextVar[ExitStack | None] = ContextVar("kept connections", default=None)
@@ -169,10 +192,10 @@ def _opened(address: Address, context: Context) -> Iterator[Cluster]:
     with ExitStack() as stack:
         stack.enter_context(_quiet_dask())
         if address.processes is None:
-            client = _connect(address)
+            cluster = Cluster(address, _connect(address, CONNECT_SECONDS), context.progress)
         else:
-            client = stack.enter_context(_local(address.processes, context))
-        cluster = Cluster(address, client, context.progress)
+            local, client = stack.enter_context(_local(address.processes, context))
+            cluster = Cluster(address, client, context.progress, local)
         stack.callback(lambda: _close(cluster.client))
         yield cluster
 
@@ -188,7 +211,7 @@ def _check_installed() -> None:
         ) from error
 
 
-def _connect(address: Address) -> Client:
+def _connect(address: Address, seconds: float) -> Client:
     from distributed import Client
 
     place = str(address.file or address.scheduler)
@@ -196,28 +219,33 @@ def _connect(address: Address) -> Client:
         raise ClusterError(
             f"--cluster: expected the file that a scheduler wrote, found none at {place}."
         )
-    options: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False}
+    options: dict[str, Any] = {"timeout": seconds, "set_as_default": False}
     try:
         if address.file is not None:
-            return Client(scheduler_file=place, **options)
-        return Client(place, **options)
+            client = Client(scheduler_file=place, **options)
+        else:
+            client = Client(place, **options)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
-            f"--cluster: expected a scheduler at {place}, found none within {CONNECT_SECONDS:.0f} s "
+            f"--cluster: expected a scheduler at {place}, found none within {seconds:.0f} s "
             f"({error}). Start one with: dask scheduler"
         ) from error
+    client.register_plugin(_mortality_plugin())
+    return client
 
 
 @contextmanager
 def _quiet_dask() -> Iterator[None]:
     """What goes wrong is told by hybrid; Dask would print its own lines between."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _close(client: Client) -> None:
@@ -226,7 +254,7 @@ def _close(client: Client) -> None:
 
 
 @contextmanager
-def _local(processes: int, context: Context) -> Iterator[Client]:
+def _local(processes: int, context: Context) -> Iterator[tuple[LocalCluster, Client]]:
     """Workers on this machine, which share its threads; other users lack the key to connect."""
     import dask
     from distributed import Client, LocalCluster
@@ -240,7 +268,9 @@ def _local(processes: int, context: Context) -> Iterator[Client]:
             n_workers=0,
             threads_per_worker=max(1, context.workers // processes),
             memory_limit=0,
-            dashboard_address="127.0.0.1:0",  # no fixed port, and none for others
+            dashboard_address=None,
+            # Its statistics would be served to all machines, on a port that another run may have.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             security=Security.temporary(),
             silence_logs=logging.CRITICAL,
         ) as local,
@@ -249,7 +279,24 @@ def _local(processes: int, context: Context) -> Iterator[Client]:
         client.register_plugin(_deaf_plugin())
         local.scale(processes)
         client.wait_for_workers(processes, timeout=CONNECT_SECONDS * max(1, processes))
-        yield client
+        yield local, client
+
+
+def _mortality_plugin() -> Any:
+    """Deaths are told at once: by its default, a scheduler hands a block of a dead worker on three times."""
+    from distributed import SchedulerPlugin
+
+    class Mortality(SchedulerPlugin):
+        name, idempotent = "hybrid-deaths", True
+
+        async def start(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+        def transition(self, key: Any, start: str, finish: str, *rest: Any, **more: Any) -> None:
+            if finish == "processing" and isinstance(key, tuple) and key[0].startswith(BLOCKS):
+                self.scheduler.tasks[key].suspicious = self.scheduler.allowed_failures
+
+    return Mortality()
 
 
 def _deaf_plugin() -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pickle
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from distributed import Event, Queue, Worker, get_worker
 
 from hybrid._version import __version__
-from hybrid.errors import ClusterError, HybridError
+from hybrid.errors import ClusterError
 from hybrid.utils.interrupt import Interrupts
 
 POLL_SECONDS = 1.0  # between two looks whether the command was interrupted
@@ -39,17 +40,31 @@ class Turn(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An error that a user can mend, or another worker may not have; all others are raised.
+    """An error of a block. It is delivered as results are: Dask loses one whose traceback is long.
 
     Parameters
     ----------
-    error : HybridError, OSError or MemoryError
+    error : Exception
     worker : str
         Address.
+    traceback : str
     """
 
     error: Exception
     worker: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: Exception, worker: str) -> Failure:
+        """With the error itself where it can be pickled, or what it says."""
+        told = "".join(traceback.format_exception(error))
+        # Dask would have them pickled, frame by frame.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # whatever that error's own methods raise
+            error = ClusterError(f"{type(error).__name__}: {error}")
+        return cls(error, worker, told)
 
 
 def run_block(
@@ -73,8 +88,8 @@ def run_block(
     with _one_at_a_time:
         try:
             outcome: Any = _call(function, block, Event(run, client=client), worker, version)
-        except (HybridError, OSError, MemoryError) as error:
-            outcome = Failure(error, worker.address)
+        except Exception as error:
+            outcome = Failure.of(error, worker.address)
         except KeyboardInterrupt:
             return
         results = Queue(run, client=client)

@@ -1,9 +1,8 @@
-"""What blocks of posters and of texts have in common on a cluster: their size, their progress, their end."""
+"""What blocks of posters and of texts have in common on a cluster: their progress, their end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hybrid.cache import EmbeddingStore
@@ -11,9 +10,6 @@ from hybrid.cluster.blocks import SetAside
 from hybrid.errors import ClusterError
 from hybrid.utils.counts import counted
 
-BLOCK = 4096  # posters or texts, at most
-LEAST_BLOCK = 64  # or all
-BLOCKS_A_WORKER = 4  # at least, so that workers that are slower get fewer
 NAMED = 3  # posters of a block, in a message
 
 
@@ -38,29 +34,6 @@ class EmbeddingBlock(Protocol):
     @property
     def names(self) -> list[str]:
         """What a message calls its contents."""
-
-
-def divide(keys: Sequence[bytes], workers: int) -> Iterator[list[bytes]]:
-    """Divide keys: up to 4,096 in a block, fewer where each worker would have few blocks.
-
-    Parameters
-    ----------
-    keys : sequence of bytes
-    workers : int
-
-    Yields
-    ------
-    list of bytes
-        In their order.
-
-    Examples
-    --------
-    >>> [len(block) for block in divide([bytes(32)] * 1000, workers=2)]
-    [125, 125, 125, 125, 125, 125, 125, 125]
-    """
-    fair = -(-len(keys) // (BLOCKS_A_WORKER * max(1, workers)))
-    size, coming = min(BLOCK, max(LEAST_BLOCK, fair)), iter(keys)
-    return iter(lambda: list(islice(coming, size)), [])
 
 
 class Progressed:

@@ -17,8 +17,9 @@ from hybrid.backbones.engines import load_backbone
 from hybrid.cache import EmbeddingCache
 from hybrid.cluster.blocks import BlockRun, SetAside
 from hybrid.cluster.connection import Cluster
+from hybrid.cluster.division import divide
 from hybrid.errors import WeightsError
-from hybrid.extraction.cluster_blocks import Progressed, divide
+from hybrid.extraction.cluster_blocks import Progressed
 from hybrid.extraction.embed import Work, embed_here
 from hybrid.extraction.plan import ExtractSettings, Job, choose_for
 from hybrid.images.references import join_folder

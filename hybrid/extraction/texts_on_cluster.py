@@ -14,8 +14,9 @@ from hybrid.backbones.engine import EngineChoice
 from hybrid.cache import EmbeddingCache, fingerprint_of
 from hybrid.cluster.blocks import BlockRun, SetAside
 from hybrid.cluster.connection import Cluster
+from hybrid.cluster.division import divide
 from hybrid.errors import WeightsError
-from hybrid.extraction.cluster_blocks import Progressed, divide
+from hybrid.extraction.cluster_blocks import Progressed
 from hybrid.extraction.embed_texts import Computed, embed_texts_here
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.text_plan import TextJob, configured_encoder

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybrid.cluster.blocks import BlockRun, SetAside
 from hybrid.cluster.connection import Cluster
+from hybrid.cluster.division import divide
 from hybrid.errors import ClusterError
 from hybrid.images.decode import BadPoster
 from hybrid.images.files import hash_poster
@@ -28,7 +29,7 @@ from hybrid.utils.progress import Advance
 if TYPE_CHECKING:
     from hybrid.cluster.worker import Turn
 
-BLOCK = 4096  # posters
+BLOCK = 4096  # posters that are looked up at once
 
 Keys = list[bytes | BadPoster]
 
@@ -63,19 +64,21 @@ def hash_on_cluster(
     Raises
     ------
     ClusterError
-        If workers died while they read some of them.
+        If workers died while they read some of them; all others are remembered.
     """
     file = Path(context.cache) / "memo" / "keys"
     memo, now = load_memo(file), time.time_ns()
     keys, entries, unknown = _recall(memo, paths, advance)
     blocks = [
-        _Unknown(unknown[i : i + BLOCK], [keys[j] for j in unknown[i : i + BLOCK]])  # type: ignore[misc]
-        for i in range(0, len(unknown), BLOCK)
+        _Unknown(some, [keys[i] for i in some])  # type: ignore[misc]
+        for some in divide(unknown, len(cluster.workers()))
     ]
+    aside = list[SetAside]()
     with until_interrupted() as interrupted:
         for result in BlockRun(cluster, _hash_block, blocks, interrupted):
             if isinstance(result, SetAside):
-                raise _set_aside(result)
+                aside.append(result)
+                continue
             for position, key in result:
                 keys[position] = key
             advance(len(result))
@@ -83,6 +86,8 @@ def hash_on_cluster(
     found: Keys = keys  # type: ignore[assignment]
     if unknown:
         remember(file, rememberable(entries[unknown], [found[i] for i in unknown], now), memo)
+    if aside:
+        raise _set_aside_error(aside)
     return found
 
 
@@ -111,9 +116,13 @@ def _hash_block(block: _Unknown, turn: Turn) -> list[tuple[int, bytes | BadPoste
     return list(zip(block.positions, found, strict=True))
 
 
-def _set_aside(aside: SetAside) -> ClusterError:
-    paths = aside.block.paths
+def _set_aside_error(aside: Sequence[SetAside]) -> ClusterError:
+    lines = [
+        f"  {counted(len(block.paths), 'poster')}, from {block.paths[0]} to {block.paths[-1]}: {reason}"
+        for block, reason in aside
+    ]
     return ClusterError(
-        f"expected {counted(len(paths), 'poster')} to be read, from {paths[0]} to {paths[-1]}, found that "
-        f"{aside.reason}. Without --cluster it shows which one it is."
+        f"expected all posters to be read, found {counted(len(aside), 'block')} set aside:\n"
+        + "\n".join(lines)
+        + "\nA cache remembers all others. Without --cluster it shows which poster it is."
     )

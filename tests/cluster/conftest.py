@@ -10,6 +10,7 @@ pytest.importorskip("distributed", reason='needs pip install ".[cluster]"')
 
 from hybrid.cluster.connection import Cluster, use_cluster
 from hybrid.utils.context import Context
+from tests.cluster.outside import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +23,5 @@ def local_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def cluster(local_cluster: Cluster) -> Cluster:
     """With both workers, whatever died before."""
-    local_cluster.client.wait_for_workers(2)
+    wait_until(lambda: len(local_cluster.workers()) == 2)
     return local_cluster

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psutil import Process
 
 from hybrid.cluster.blocks import BlockRun, SetAside
 from hybrid.cluster.connection import DEATHS, Cluster
 from hybrid.errors import CacheError, ClusterError, SettingError
 from hybrid.utils.interrupt import Interrupts
+from tests.cluster.outside import wait_until
 
 
 def run(
@@ -100,6 +102,33 @@ def test_where_no_worker_can_do_anything_the_run_ends_at_once(cluster, tmp_path)
     assert len(list(tmp_path.iterdir())) < 20
 
 
+def test_a_disk_of_all_workers_that_is_full_ends_the_run(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        (tmp_path / f"{block}").touch()
+        if len(list(tmp_path.iterdir())) > 4:
+            raise CacheError("no space left")
+        return block
+
+    with pytest.raises(ClusterError, match=r"no worker of the cluster.*no space left"):
+        run(cluster, work, list(range(1000)))
+    assert len(list(tmp_path.iterdir())) < 20
+
+
+def test_a_process_that_dask_gave_up_is_started_again(cluster):
+    name, nanny = next(iter(cluster.local.workers.items()))
+    cluster.local.sync(nanny.close)
+    del cluster.local.workers[name]
+    wait_until(lambda: len(cluster.workers()) == 2)
+
+
+def test_a_local_cluster_listens_to_this_machine_alone(cluster):
+    here = Process()
+    processes = [here, *here.children(recursive=True)]
+    ends = [end for each in processes for end in each.net_connections("tcp")]
+    addresses = {end.laddr.ip for end in ends if end.status == "LISTEN"}
+    assert addresses == {"127.0.0.1"}
+
+
 def test_a_wrong_setting_is_told_with_the_worker(cluster):
     def work(block: int, turn: Any) -> int:
         raise SettingError("--engine: expected keras, found none.")
@@ -111,6 +140,26 @@ def test_a_wrong_setting_is_told_with_the_worker(cluster):
 def test_an_error_of_the_program_is_raised_as_it_is(cluster):
     with pytest.raises(ZeroDivisionError):
         run(cluster, lambda block, turn: 1 // block, [0])
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_words(cluster):
+    class Odd(Exception):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__(one + two)
+
+    def work(block: int, turn: Any) -> int:
+        def deeper(n: int) -> int:
+            return deeper(n + 1)
+
+        if block == 0:
+            raise Odd(3, 4)
+        return deeper(0)
+
+    with pytest.raises(ClusterError, match=r"Odd: 7"):
+        run(cluster, work, [0])
+    with pytest.raises(RecursionError, match=r"maximum recursion depth") as found:
+        run(cluster, work, [1])
+    assert "in deeper" in str(found.value.__cause__)
 
 
 def test_workers_of_another_version_are_refused(cluster, monkeypatch):

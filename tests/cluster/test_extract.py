@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from hybrid import load_catalogue, write_sample
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
-from hybrid.cluster import connection
+from hybrid.cluster import connection, division
 from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import Cluster, _open, one_connection, use_cluster
-from hybrid.errors import CacheError, MissingExtraError, SettingError, WeightsError
-from hybrid.extraction import cluster_blocks, on_cluster
+from hybrid.errors import CacheError, ClusterError, MissingExtraError, SettingError, WeightsError
+from hybrid.extraction import on_cluster
 from hybrid.extraction.cluster_blocks import set_aside_error
 from hybrid.extraction.extract import extract_embeddings, plan_extraction
 from hybrid.extraction.extract_texts import extract_texts
@@ -29,6 +30,7 @@ from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.share import Shard
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.images import hashes, hashes_on_cluster
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.predict import predict_catalogue
@@ -45,7 +47,7 @@ ITEMS = 90
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
     monkeypatch.chdir(tmp_path)
     write_sample("films", n_items=ITEMS)
-    monkeypatch.setattr(cluster_blocks, "LEAST_BLOCK", 8)
+    monkeypatch.setattr(division, "LEAST_BLOCK", 8)
     return load_catalogue("films/catalogue.csv")
 
 
@@ -92,6 +94,40 @@ def test_posters_that_the_workers_read_have_the_same_keys(
     context = Context("memory", workers=2, cluster="local:2")
     assert hash_catalogue(films, context) == alone
     assert hash_catalogue(films, context) == alone
+
+
+def test_a_poster_that_kills_those_who_read_it_is_told_and_all_others_are_remembered(
+    films: Catalogue, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = hash_catalogue(films, Context("none"))
+    poison = films.poster_paths[20]
+    monkeypatch.setattr(hashes, "_SETTLED_NS", -1)  # files this young are not remembered
+    hash_block = hashes_on_cluster._hash_block
+
+    def hash_or_die(block: Any, turn: Any) -> Any:
+        if any(path.endswith(poison) for path in block.paths):
+            os._exit(9)
+        return hash_block(block, turn)
+
+    monkeypatch.setattr(hashes_on_cluster, "_hash_block", hash_or_die)
+    EmbeddingCache("memory").make({"dimension": 2})
+    context = Context("memory", workers=2, cluster="local:2")
+    with pytest.raises(
+        ClusterError, match=r"1 block set aside:\n  \d+ posters, from .*3 workers died"
+    ):
+        hash_catalogue(films, context)
+    read: list[str] = []
+
+    def note(cluster: Any, function: Any, blocks: Any, interrupted: Any) -> Any:
+        for block in blocks:
+            read.extend(block.paths)
+            yield hash_block(block, turn)
+
+    turn: Any = SimpleNamespace(threads=1, interrupts=SimpleNamespace(obey=lambda: None))
+    monkeypatch.setattr(hashes_on_cluster, "BlockRun", note)
+    assert hash_catalogue(films, context) == alone
+    assert any(path.endswith(poison) for path in read)
+    assert len(read) < 20  # the block, and posters that cannot be read
 
 
 def test_a_worker_that_is_killed_loses_no_row(
