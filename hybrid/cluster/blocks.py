@@ -55,6 +55,10 @@ class _Entry(Generic[B]):
     only: set[str] = field(default_factory=set)  # workers that may do it; any without them
     deaths: int = 0  # since it last made progress
     died: int = 0  # in all
+    begun: bool = (
+        False  # in this attempt: it may as well wait until the worker has done another one
+    )
+    waited: int = 0  # how often that worker died
     failures: int = 0
 
 
@@ -171,7 +175,7 @@ class BlockRun(Generic[B, R]):
         from hybrid.cluster.worker import run_block
 
         self._submitted += 1
-        entry.number = self._submitted
+        entry.number, entry.begun = self._submitted, False
         # Only where one is to be avoided: a block that waits for workers that died waits forever.
         entry.only = set(workers) - self.bad_workers if self.bad_workers else set()
         future = self.cluster.client.submit(
@@ -189,12 +193,19 @@ class BlockRun(Generic[B, R]):
 
     def _collect(self) -> Iterator[R | SetAside]:
         """What workers have delivered, and what became of blocks that ended without."""
+        from hybrid.cluster.worker import Begun
+
         ended = [future for future in self.running if future.status != "pending"]
         delivered = self._deliveries()  # a worker delivers before it ends
         if not ended and not delivered:
             time.sleep(TICK_SECONDS)
         for number, outcome in delivered:
-            if future := self._futures.get(number):  # else it was done twice
+            future = self._futures.get(number)
+            if future is None:
+                continue  # it was done twice
+            if isinstance(outcome, Begun):
+                self.running[future].begun = True
+            else:
                 yield from self._outcome(outcome, self._remove(future))
                 future.release()
         for future in ended:
@@ -239,6 +250,10 @@ class BlockRun(Generic[B, R]):
             future.result()  # raises
 
     def _died(self, entry: _Entry[B]) -> Iterator[SetAside]:
+        if not entry.begun and entry.waited < MOST_DEATHS:
+            entry.waited += 1
+            self.pending.append(entry)
+            return
         entry.died += 1
         entry.deaths = 0 if self.progressed(entry.block) else entry.deaths + 1
         enough = enough_deaths(self._innocent, self._finished)

@@ -76,12 +76,13 @@ class Cluster:
         """Whether the scheduler is gone, for good or to come back."""
         return self.client.status != "running"
 
-    def reconnect(self, interrupted: Interrupts) -> None:
+    def reconnect(self, interrupted: Interrupts | None = None) -> None:
         """Connect to a scheduler that was restarted, unless the command is interrupted meanwhile.
 
         Parameters
         ----------
-        interrupted : Interrupts
+        interrupted : Interrupts, optional
+            By default signals raise.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class Cluster:
         if self.address.processes is not None:
             raise ClusterError(_LOST)
         _close(self.client)
-        until = time.monotonic() + BACK_SECONDS
+        until, interrupted = time.monotonic() + BACK_SECONDS, interrupted or Interrupts()
         while time.monotonic() < until and not interrupted():
             with suppress(ClusterError):
                 self.client = _connect(self.address, AGAIN_SECONDS)

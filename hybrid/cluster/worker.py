@@ -39,6 +39,10 @@ class Turn(NamedTuple):
     interrupts: Interrupts
 
 
+class Begun(NamedTuple):
+    """Delivered when a block begins."""
+
+
 class Failure(NamedTuple):
     """An error of a block. It is delivered as results are: Dask loses one whose traceback is long.
 
@@ -86,13 +90,15 @@ def run_block(
     worker = get_worker()
     client = worker._get_client()
     with _one_at_a_time:
+        results = Queue(run, client=client)
+        results.put(pickle.dumps((number, Begun())))  # it is not to blame for a death before
         try:
             outcome: Any = _call(function, block, Event(run, client=client), worker, version)
         except Exception as error:
             outcome = Failure.of(error, worker.address)
         except KeyboardInterrupt:
+            results.close()
             return
-        results = Queue(run, client=client)
         results.put(pickle.dumps((number, outcome)))
         results.close()
 
