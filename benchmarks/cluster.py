@@ -23,6 +23,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -207,6 +208,7 @@ def main() -> None:
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, default=Path("cluster.json"))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
     if options.part == "one":
         one(options)
         return
