@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -57,6 +58,9 @@ def test_where_there_is_no_scheduler_the_command_says_so(
         assert "Traceback" not in found.stderr
 
 
+# Dask leaves sockets to the scheduler that died to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("noticed", [True, False], ids=["noticed", "back before it was noticed"])
 def test_a_run_goes_on_after_its_scheduler_was_restarted(
     outside: Outside, tmp_path: Path, noticed: bool
@@ -72,13 +76,15 @@ def test_a_run_goes_on_after_its_scheduler_was_restarted(
         before = cluster.client
         outside.restart_scheduler()
         # Dask connects to the new scheduler by itself, which knows nothing of the run.
-        wait_until(lambda: before.status == ("connecting" if noticed else "running"))
+        wait_until(lambda client=before: client.status == ("connecting" if noticed else "running"))
         if not noticed:
             before.wait_for_workers(1)
         done += results
         assert cluster.client is not before
     assert sorted(done) == [n * n for n in range(30)]
     assert len(list(tmp_path.iterdir())) == 30
+    del before, run, results, cluster
+    gc.collect()
 
 
 def test_ctrl_c_ends_the_wait_for_a_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
