@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -15,17 +14,15 @@ from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engines import load_backbone
 from hybrid.cache import EmbeddingCache
-from hybrid.cluster.blocks import BlockRun, SetAside
+from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import Cluster
 from hybrid.cluster.division import divide
 from hybrid.errors import WeightsError
-from hybrid.extraction.cluster_blocks import Progressed
+from hybrid.extraction.cluster_blocks import BlockDone, run_blocks
 from hybrid.extraction.embed import Work, embed_here
 from hybrid.extraction.plan import ExtractSettings, Job, choose_for
 from hybrid.images.references import join_folder
 from hybrid.utils.context import Context
-from hybrid.utils.counts import counted
-from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -115,44 +112,17 @@ def embed_on_cluster(
     KeyboardInterrupt
         When what the workers have computed is written.
     """
-    start, aside = time.perf_counter(), list[SetAside]()
-    blocks = list(make_blocks(jobs, len(cluster.workers())))
-    total = sum(len(block.names) for block in blocks)
-    names, progress = ", ".join(job.spec.name for job in jobs), context.progress
-    progress.say(
-        f"embedding with {names} on {counted(len(cluster.workers()), 'worker')} of the cluster, "
-        f"in {counted(len(blocks), 'block')}"
+    done = run_blocks(
+        cluster,
+        partial(embed_block, _order(jobs, settings, context)),
+        list(make_blocks(jobs, len(cluster.workers()))),
+        [(job.store, job.todo) for job in jobs],
+        ", ".join(job.spec.name for job in jobs),
+        "posters",
+        context.progress,
     )
-    with (
-        until_interrupted() as interrupted,
-        progress.bar(f"embedding ({names})", total, "posters") as advance,
-    ):
-        run = BlockRun(
-            cluster,
-            partial(embed_block, _order(jobs, settings, context)),
-            blocks,
-            interrupted,
-            Progressed([job.store for job in jobs]),
-        )
-        for result in run:
-            if isinstance(result, SetAside):
-                aside.append(result)
-            else:
-                advance(result)
-        work = {job.store.fingerprint: _work(job, time.perf_counter() - start) for job in jobs}
-        if interrupted():
-            computed = sum(each.computed for each in work.values())
-            progress.say(
-                f"stopped: {computed} computed; all of them are saved. Run the same command again to "
-                "continue."
-            )
-    return work, aside
-
-
-def _work(job: Job, seconds: float) -> Work:
-    """What the store has now: a block may have been done twice, or in part."""
-    job.store.refresh()
-    return Work(int(job.store.has(list(job.todo)).sum()), seconds)
+    pairs = zip(jobs, done.computed, strict=True)
+    return {job.store.fingerprint: Work(count, done.seconds) for job, count in pairs}, done.aside
 
 
 def make_blocks(jobs: Sequence[Job], workers: int) -> Iterator[Block]:
@@ -206,7 +176,7 @@ def _with_absolute_paths(spec: BackboneSpec) -> BackboneSpec:
 _loaded: dict[tuple[object, ...], tuple[EngineChoice, Engine]] = {}
 
 
-def embed_block(order: Order, block: Block, turn: Turn) -> int:
+def embed_block(order: Order, block: Block, turn: Turn) -> BlockDone:
     """Embed a block in a worker, and write it.
 
     Parameters
@@ -217,8 +187,7 @@ def embed_block(order: Order, block: Block, turn: Turn) -> int:
 
     Returns
     -------
-    int
-        Images of the block.
+    BlockDone
 
     Raises
     ------
@@ -240,7 +209,7 @@ def embed_block(order: Order, block: Block, turn: Turn) -> int:
     lease = uuid.uuid4().hex  # of this block alone: the scheduler says who does what
     busy = [job for job in jobs if job.todo]
     embed_here(busy, order.settings, context, lease=lease, interrupts=nullcontext(turn.interrupts))
-    return len(block.names)
+    return BlockDone(len(block.names))
 
 
 def _load(encoding: Encoding, order: Order) -> tuple[EngineChoice, Engine]:

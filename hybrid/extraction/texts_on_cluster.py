@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,19 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hybrid.backbones.engine import EngineChoice
 from hybrid.cache import EmbeddingCache, fingerprint_of
-from hybrid.cluster.blocks import BlockRun, SetAside
+from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import Cluster
 from hybrid.cluster.division import divide
 from hybrid.errors import WeightsError
-from hybrid.extraction.cluster_blocks import Progressed
+from hybrid.extraction.cluster_blocks import BlockDone, run_blocks
 from hybrid.extraction.embed_texts import Computed, embed_texts_here
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.text_plan import TextJob, configured_encoder
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
-from hybrid.utils.counts import counted
-from hybrid.utils.interrupt import until_interrupted
 
 if TYPE_CHECKING:
     from hybrid.cluster.worker import Turn
@@ -118,50 +115,28 @@ def embed_texts_on_cluster(
     KeyboardInterrupt
         When what the workers have computed is written.
     """
-    start, aside, longer = time.perf_counter(), list[SetAside](), list[bytes]()
     parts = divide(list(job.todo), len(cluster.workers()))
     blocks = [
         TextBlock(number, ({key: job.todo[key] for key in some},))
         for number, some in enumerate(parts)
     ]
-    say = context.progress.say
-    say(
-        f"embedding with {job.spec.name} on {counted(len(cluster.workers()), 'worker')} of the cluster, in "
-        f"{counted(len(blocks), 'block')}"
+    done = run_blocks(
+        cluster,
+        partial(embed_text_block, order),
+        blocks,
+        [(job.store, job.todo)],
+        job.spec.name,
+        "texts",
+        context.progress,
     )
-    with (
-        until_interrupted() as interrupted,
-        context.progress.bar(f"embedding ({job.spec.name})", len(job.todo), "texts") as advance,
-    ):
-        function = partial(embed_text_block, order)
-        run = BlockRun(cluster, function, blocks, interrupted, Progressed([job.store]))
-        for result in run:
-            if isinstance(result, SetAside):
-                aside.append(result)
-            else:
-                longer += result.longer
-                advance(result.texts)
-        job.store.refresh()
-        texts = int(job.store.has(list(job.todo)).sum())
-        if interrupted():
-            say(
-                f"stopped: {texts} computed; all of them are saved. Run the same command again to continue."
-            )
-    return Computed(time.perf_counter() - start, 0.0, longer, texts), aside
-
-
-class TextsDone(NamedTuple):
-    """What a worker did: texts of its block, and the keys of those that are too long to be read at once."""
-
-    texts: int
-    longer: list[bytes]
+    return Computed(done.seconds, 0.0, done.longer, done.computed[0]), done.aside
 
 
 # What a worker keeps from block to block.
 _loaded: dict[TextOrder, TextEncoder] = {}
 
 
-def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> TextsDone:
+def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> BlockDone:
     """Embed a block in a worker, and write it.
 
     Parameters
@@ -172,7 +147,7 @@ def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> TextsDon
 
     Returns
     -------
-    TextsDone
+    BlockDone
 
     Raises
     ------
@@ -190,7 +165,7 @@ def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> TextsDon
     lease = uuid.uuid4().hex  # of this block alone: the scheduler says who does what
     signals = nullcontext(turn.interrupts)
     done = embed_texts_here(job, order.options.chunks, context, lease=lease, interrupts=signals)
-    return TextsDone(len(todo), done.longer)
+    return BlockDone(len(todo), tuple(done.longer))
 
 
 def _load(order: TextOrder) -> TextEncoder:

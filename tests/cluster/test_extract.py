@@ -21,7 +21,7 @@ from hybrid.cluster import connection, division
 from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import Cluster, _open, one_connection, use_cluster
 from hybrid.errors import CacheError, ClusterError, MissingExtraError, SettingError, WeightsError
-from hybrid.extraction import on_cluster
+from hybrid.extraction import cluster_blocks, on_cluster
 from hybrid.extraction.cluster_blocks import set_aside_error
 from hybrid.extraction.extract import extract_embeddings, plan_extraction
 from hybrid.extraction.extract_texts import extract_texts
@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_loses_no_row(
     films: Catalogue, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = []
-    read = on_cluster.BlockRun._deliveries
+    read = cluster_blocks.BlockRun._deliveries
 
     def read_and_kill(self: Any) -> Any:
         found = read(self)
@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_loses_no_row(
             os.kill(killed[0], signal.SIGKILL)
         return found
 
-    monkeypatch.setattr(on_cluster.BlockRun, "_deliveries", read_and_kill)
+    monkeypatch.setattr(cluster_blocks.BlockRun, "_deliveries", read_and_kill)
     summary = extract(films, "killed", cluster=True)
     assert len(killed) == 1
     alone = extract(films, "alone", cluster=False)
