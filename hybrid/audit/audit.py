@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
 from hybrid.audit.cached_backbones import CachedBackbone, audit_cached_backbones
@@ -26,7 +25,7 @@ from hybrid.audit.leaks import (
     audit_fitted_on,
     audit_split,
 )
-from hybrid.audit.repair import Repair, describe_repair
+from hybrid.audit.repair import Repair, describe_repair, regroup
 from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
@@ -36,15 +35,11 @@ from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.poster_keys import key_sets
 from hybrid.extraction.provenance import store_provenance
-from hybrid.splitting.findings import check_parts
-from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.split_file import write_split
-from hybrid.splitting.splits import make_split
 from hybrid.splitting.tasks import Task, narrow, narrow_labels
-from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split, TextSelector
+from hybrid.types import Audit, EmbeddingSelector, Predictions, Split, TextSelector
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import read_only
-from hybrid.utils.unknown_labels import as_no
 
 
 class FittedRun(Protocol):
@@ -304,30 +299,8 @@ def repair_split(
 def _repair(
     catalogue: Catalogue, split: Split, duplicates: Duplicates, seed: int
 ) -> tuple[Split, Audit]:
-    known: dict[str, list[str]] = {}
-    for name, group in zip(split.ids.tolist(), split.groups.tolist(), strict=True):
-        known.setdefault(group, []).append(name)
-    rows = np.flatnonzero(catalogue.labelled)
-    ids = catalogue.ids[rows]
-    groups = connected_groups(ids, [*duplicates.groups, *known.values()])
-    if _is_repaired(split, ids, groups):
-        return split, _audit(catalogue, split, duplicates)
-    counts = np.array([(split.parts == part).sum() for part in PARTS])
-    shares = (counts / max(counts.sum(), 1)).tolist()
-    check_group_sizes(groups, shares)
-    new = make_split(ids, as_no(catalogue.labels)[rows], groups=groups, shares=shares, seed=seed)
-    check_parts(new, shares)
+    new = regroup(catalogue, split, duplicates.groups, seed)
     return new, _audit(catalogue, new, duplicates)
-
-
-def _is_repaired(split: Split, ids: NDArray[np.str_], groups: NDArray[np.str_]) -> bool:
-    """Tell whether a split has each of the items in one part, and knows all that must stay together."""
-    order, wanted = np.argsort(split.ids), np.argsort(ids)
-    if not np.array_equal(split.ids[order], ids[wanted]) or not np.isin(split.parts, PARTS).all():
-        return False
-    merged = groups[wanted].tolist()
-    known, parts = split.groups[order].tolist(), split.parts[order].tolist()
-    return len({*merged}) == len({*known}) == len({*zip(merged, parts, strict=True)})
 
 
 def _find_duplicates(
