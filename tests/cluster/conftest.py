@@ -8,20 +8,25 @@ import pytest
 
 pytest.importorskip("distributed", reason='needs pip install ".[cluster]"')
 
-from hybrid.cluster.connection import Cluster, use_cluster
+from hybrid.cluster.connection import Cluster, _open, use_cluster
 from hybrid.utils.context import Context
 from tests.cluster.outside import wait_until
 
 
 @pytest.fixture(scope="session")
 def local_cluster() -> Iterator[Cluster]:
+    """Not the current one: tests that ask for none must not find it."""
     with use_cluster(Context(workers=2, cluster="local:2")) as found:
         assert found is not None
+        token = _open.set(None)
         yield found
+        _open.reset(token)
 
 
 @pytest.fixture
-def cluster(local_cluster: Cluster) -> Cluster:
+def cluster(local_cluster: Cluster) -> Iterator[Cluster]:
     """With both workers, whatever died before."""
     wait_until(lambda: len(local_cluster.workers()) == 2)
-    return local_cluster
+    token = _open.set(local_cluster)
+    yield local_cluster
+    _open.reset(token)
