@@ -35,7 +35,7 @@ Keys = list[bytes | BadPoster]
 
 
 class _Unknown(NamedTuple):
-    """Posters that must be read: the number of the first, and absolute paths."""
+    """Posters that must be read: where they stand among all, and absolute paths."""
 
     positions: list[int]
     paths: list[str]
@@ -85,7 +85,8 @@ def hash_on_cluster(
         interrupted.obey()
     found: Keys = keys  # type: ignore[assignment]
     if unknown:
-        remember(file, rememberable(entries[unknown], [found[i] for i in unknown], now), memo)
+        # Other processes may have remembered theirs meanwhile: the memo is read again.
+        remember(file, rememberable(entries[unknown], [found[i] for i in unknown], now))
     if aside:
         raise _set_aside_error(aside)
     return found

@@ -31,6 +31,8 @@ from hybrid.extraction.share import Shard
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.images import hashes, hashes_on_cluster
+from hybrid.images.hashes import hash_posters
+from hybrid.images.memo import load_memo
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.predict import predict_catalogue
@@ -128,6 +130,26 @@ def test_a_poster_that_kills_those_who_read_it_is_told_and_all_others_are_rememb
     assert hash_catalogue(films, context) == alone
     assert any(path.endswith(poison) for path in read)
     assert len(read) < 20  # the block, and posters that cannot be read
+
+
+def test_what_another_process_remembers_meanwhile_is_kept(
+    films: Catalogue, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EmbeddingCache("memory").make({"dimension": 2})
+    paths = list(films.each_poster_path())
+    now, recall = hashes.time.time_ns, hashes_on_cluster._recall
+    monkeypatch.setattr(hashes.time, "time_ns", lambda: now() + 60 * 10**9)  # files have settled
+
+    def recall_and_wait(*given: Any) -> Any:
+        found = recall(*given)
+        list(hash_posters("memory", paths[:5], workers=1))  # as another process
+        return found
+
+    monkeypatch.setattr(hashes_on_cluster, "_recall", recall_and_wait)
+    hashes_on_cluster.hash_on_cluster(cluster, Context("memory"), paths[20:30], lambda n: None)
+    same = hashes.look_up(load_memo(Path("memory/memo/keys")), paths[:5] + paths[20:30])[1]
+    assert same.sum() >= 12
+    assert same[:5].any()
 
 
 def test_a_worker_that_is_killed_loses_no_row(
