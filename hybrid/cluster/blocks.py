@@ -55,9 +55,7 @@ class _Entry(Generic[B]):
     only: set[str] = field(default_factory=set)  # workers that may do it; any without them
     deaths: int = 0  # since it last made progress
     died: int = 0  # in all
-    begun: bool = (
-        False  # in this attempt: it may as well wait until the worker has done another one
-    )
+    begun: bool = False  # in this attempt: a worker with another block lets it wait
     waited: int = 0  # how often that worker died
     failures: int = 0
 

@@ -261,10 +261,9 @@ def _local(processes: int, context: Context) -> Iterator[tuple[LocalCluster, Cli
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    # A worker that dies is noticed, and its block told to have died, at once: `run_blocks` counts.
-    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "1h"}
     with (
-        dask.config.set(settings),
+        # A death is told at once, of fits as well: `BlockRun` counts, and rows are sent again.
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(
             n_workers=0,
             threads_per_worker=max(1, context.workers // processes),

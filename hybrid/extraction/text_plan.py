@@ -15,11 +15,7 @@ from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.licences_ahead import check_licences_ahead
-from hybrid.extraction.plan import (
-    ExtractSettings,
-    announce_verification,
-    check_cache,
-)
+from hybrid.extraction.plan import ExtractSettings, announce_verification, check_cache
 from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
 from hybrid.extraction.share import check_settled, take_share
 from hybrid.extraction.texts import frame_text_keys, item_texts

@@ -19,7 +19,6 @@ from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import feature_rows
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.heads.on_cluster import workers
-from hybrid.heads.on_cluster.memory import RowsHere
 from hybrid.heads.on_cluster.newton import minimise
 from hybrid.heads.on_cluster.units import Unit
 from hybrid.heads.on_cluster.workers import RowsOnWorkers, rows_on, solve_on_cluster
@@ -29,6 +28,7 @@ from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
+from tests.cluster.rows_here import RowsHere
 
 N, D, K = 400, 20, 3
 GRID = {"C": [1.0]}

@@ -1,4 +1,4 @@
-"""Rows in the memory of this process, in the units of a cluster: what the workers are compared with."""
+"""Rows in memory, in the units of a cluster: what workers are compared with."""
 
 from __future__ import annotations
 
@@ -28,15 +28,6 @@ class RowsHere(Rows):
     Parameters
     ----------
     units : sequence of Unit
-
-    Examples
-    --------
-    >>> from hybrid.features.fusion_matrix import FusionMatrix
-    >>> from hybrid.heads.on_cluster.newton import minimise
-    >>> matrix = FusionMatrix.from_blocks([np.array([[1.0], [-1.0]])])
-    >>> unit = Unit(matrix, np.array([[1.0, -1.0]]), hinge=True)
-    >>> minimise(RowsHere([unit]), tol=1e-9).coef.round(3).tolist()
-    [[0.667]]
     """
 
     def __init__(self, units: Sequence[Unit]) -> None:
