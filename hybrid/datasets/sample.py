@@ -11,6 +11,7 @@ import csv
 import io
 import os
 import unicodedata
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -427,6 +428,7 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
     ------
     SampleError
         If `folder` is a file or already holds a catalogue, or the disk refuses: what was written is removed.
+        Where the disk refuses to confirm the finished table, and to remove it, that is a warning.
     SettingError
         If `n_items` is too small.
 
@@ -453,9 +455,15 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
         os.sync()  # a power cut must not leave a catalogue whose posters are empty
         _write_table(table, [item.row for item in items])
     except OSError as error:
-        # The table first: without it, the command can be run again.
-        _remove([table, *reversed(written)], [folder / "posters", folder, *made])
-        raise SampleError(describe_refusal(f"the sample {folder}", error)) from error
+        _remove([table], [])  # first: without it, the command can be run again
+        if not table.exists():
+            _remove([*reversed(written)], [folder / "posters", folder, *made])
+            raise SampleError(describe_refusal(f"the sample {folder}", error)) from error
+        # Only the last step was refused, and so is its undoing: all files are there, and whole.
+        warnings.warn(
+            f"{folder}: the sample is whole, but a power cut may undo it: {error.strerror}.",
+            stacklevel=2,
+        )
     genres = {name for item in items for name in item.genres}
     bad = sum(item.finish in BAD for item in items)
     near = sum(item.finish == "re-released" for item in items)

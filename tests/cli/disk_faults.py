@@ -25,7 +25,10 @@ from typing import Any, NamedTuple
 from refusing_kernel import Outcome, run_refused
 
 CODES = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT, errno.EROFS)
-VOLATILE = re.compile(r"runs/.*|.*\.(json|html|md|h5|parquet|npz)|.*ledger\.jsonl")
+# Files that tell the time, or seconds that passed.
+VOLATILE = re.compile(
+    r"(hybrid-demo/)?runs/.*|hybrid-demo/report\.csv|.*\.(json|html|md|h5|parquet|npz)|.*ledger\.jsonl"
+)
 # What is done of a study, or fetched, is kept, and the next call goes on from there; a dead disk keeps locks.
 KEPT = re.compile(r"\.partial/|ledger\.part\.jsonl|\.lock$|^posters/")
 AUTOGRAPH = re.compile(r"__autograph_generated_file|^home/")  # of libraries, not of hybrid
@@ -151,8 +154,9 @@ def mixed(before: Files, after: Files, project: Path) -> Iterator[str]:
     """Folders of runs that are neither the old nor a whole new one."""
     from hybrid.model_file.manifest import MANIFEST
 
-    for folder in sorted(path for path in project.glob("runs/[!.]*") if path.is_dir()):
-        start = f"runs/{folder.name}/"
+    found_runs = (*project.glob("runs/[!.]*"), *project.glob("hybrid-demo/runs/[!.]*"))
+    for folder in sorted(path for path in found_runs if path.is_dir()):
+        start = f"{folder.relative_to(project)}/"
         old = {n: h for n, h in before.items() if n.startswith(start) and "/studies/" not in n}
         now = {n: h for n, h in after.items() if n.startswith(start) and "/studies/" not in n}
         if old == now:
@@ -244,7 +248,7 @@ def run_trials(
         raise RuntimeError(f"{name}: without a fault, exit {first.status}: {said}")
     usual, reference = first.status, place.files()
     volatile = {n for n in reference if VOLATILE.fullmatch(n) and before.get(n) != reference[n]}
-    volatile |= {n for n in reference if re.match(r"runs/(?!\.)", n)}
+    volatile |= {n for n in reference if re.match(r"(hybrid-demo/)?runs/(?!\.)", n)}
     tally["calls"] = len(first.calls)
     if warm:
         place.make()

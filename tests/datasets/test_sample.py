@@ -21,6 +21,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.svm import LinearSVC
 
+from hybrid.datasets import sample
 from hybrid.datasets.sample import SampleSummary, is_sample, write_sample
 from hybrid.errors import SampleError, SettingError
 from hybrid.utils import files
@@ -245,3 +246,18 @@ def test_a_disk_that_refuses_to_sync_the_finished_table_leaves_none(
             write_sample(tmp_path / "s", n_items=40)
     assert not (tmp_path / "s").exists()
     write_sample(tmp_path / "s", n_items=40)  # as its message says
+
+
+def test_a_finished_table_that_cannot_be_removed_either_is_a_whole_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        if (tmp_path / "s/catalogue.csv").exists():
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    write_sample(tmp_path / "usual", n_items=40)
+    monkeypatch.setattr(files, "sync", refuse)
+    monkeypatch.setattr(sample, "remove", refuse)
+    with pytest.warns(UserWarning, match="whole, but a power cut may undo it: Read-only file"):
+        write_sample(tmp_path / "s", n_items=40)
+    assert contents(tmp_path / "s") == contents(tmp_path / "usual")
