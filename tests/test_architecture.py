@@ -20,6 +20,7 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 # From the ground up: a package imports only from those before it, or from itself.
 LAYERS = [
     ("errors", "catalogue_types", "embedding_types", "split_types", "types", "_version"),
+    ("remote",),
     ("utils",),
     ("cluster",),
     ("evaluation", "images", "catalogue", "datasets"),
@@ -70,6 +71,7 @@ ONLY_IN = {
     "distributed": ("hybrid.cluster.",),
     "dask": ("hybrid.cluster.",),
     "cryptography": ("hybrid.cluster.connection",),
+    **dict.fromkeys(("fsspec", "s3fs", "gcsfs", "aiohttp", "botocore"), ("hybrid.remote.",)),
     "numba": ("hybrid.utils.jit",),
     "jinja2": ("hybrid.report.",),
     "matplotlib": ("hybrid.report.",),
