@@ -25,8 +25,8 @@ def ask(url: str, question: Callable[[Any, str], T]) -> T:
         As `hybrid.remote.address.remote_url` gives it.
     question : callable
         ``question(filesystem, path)``; called again if the server did not answer, so doing it twice must
-        be the same as doing it once. It uses no files of this machine: their errors would be taken for those of
-        the server.
+        be the same as doing it once. It uses no files of this machine: their errors would be taken for those
+        of the server.
 
     Returns
     -------
@@ -66,7 +66,8 @@ def filesystem(url: str) -> tuple[Any, str]:
 
     fsspec remembers it, so calling this again is cheap; a forked process gets one of its own. Many threads
     may use it at once. Endpoints and credentials come from where its libraries look for them:
-    ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ``GOOGLE_APPLICATION_CREDENTIALS``, ``FSSPEC_S3_ANON``, ….
+    ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``,
+    ``GOOGLE_APPLICATION_CREDENTIALS``, ``FSSPEC_S3_ANON``, ….
 
     Raises
     ------
