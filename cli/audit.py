@@ -30,7 +30,7 @@ SHOWN_PAIRS = 20
 
 
 @click.command("audit")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "force")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "cluster", "force")
 @column_options
 @embedding_options
 @click.option(

@@ -13,7 +13,7 @@ SHOWN = 20  # bad rows with the same reason
 
 
 @click.command("check")
-@common_options("catalogue", "workers")
+@common_options("catalogue", "workers", "cluster")
 @column_options
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad row.")
 def command(project: Project, columns: ColumnOptions, strict: bool) -> int:

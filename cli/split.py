@@ -18,7 +18,7 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
 
 
 @click.command("split")
-@common_options("catalogue", "cache", "seed", "workers", "force")
+@common_options("catalogue", "cache", "seed", "workers", "cluster", "force")
 @click.option("--splits", type=OutputFile(), default="splits.csv", show_default=True,
               help="File of the split.")  # fmt: skip
 @column_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import NamedTuple
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.packed import find_repeated
+from hybrid.cluster.connection import use_cluster
 from hybrid.images.damage import find_damage
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.files import held_poster
+from hybrid.images.on_cluster import read_on_cluster
 from hybrid.images.suspicion import find_look
 from hybrid.types import MAX_SHARED, BadRow, Columns, Finding
 from hybrid.utils.context import Context
+from hybrid.utils.progress import Advance
 from hybrid.utils.threads import map_ahead
 
 SHOWN = 80  # characters of a text
@@ -30,7 +34,7 @@ def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tup
     ----------
     catalogue : Catalogue
     context : Context, optional
-        Its workers decode the posters; its progress is shown.
+        Its workers or its cluster decode the posters; its progress is shown.
 
     Returns
     -------
@@ -125,7 +129,7 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     ----------
     catalogue : Catalogue
     context : Context, optional
-        Its workers decode the posters; its progress is shown.
+        Its workers or its cluster decode the posters; its progress is shown.
 
     Returns
     -------
@@ -183,30 +187,25 @@ def look_at_posters(
     if catalogue.posters_told or catalogue.columns.poster is None:
         return (), ()
     bad, looks, context = [], dict[str, str](), context or Context()
-    problems = catalogue.poster_problems
-    with (
-        ThreadPoolExecutor(context.workers) as pool,
-        context.progress.bar("checking posters", len(catalogue), "posters") as advance,
-    ):
-        several = catalogue.several_posters
+    problems, several = catalogue.poster_problems, catalogue.several_posters
+    with context.progress.bar("checking posters", len(catalogue), "posters") as advance:
         firsts = []
-        for i, (path, found) in enumerate(map_ahead(pool, _look_at, catalogue.each_poster_path())):
-            advance(1)
+        for i, (path, found) in enumerate(_look(catalogue.each_poster_path(), context, advance)):
             firsts.append(problems.get(i, found.problem))
             looks |= {path: found.look} if found.look else {}
         others = [path for each in several.values() for path in each[1:]]
-        later = list(map_ahead(pool, _look_at, others))
-        looks |= {path: found.look for path, found in later if found.look}
-        further = iter([found for _, found in later])
-        for i, reason in enumerate(firsts):
-            reasons = [reason] if reason else []
-            if files := several.get(i):
-                rest = [found.problem for found in islice(further, len(files) - 1)]
-                each = zip(files, [reason, *rest], strict=True)
-                reasons = [f"{Path(path).name}: {found}" for path, found in each if found]
-            used = len(reasons) < len(several.get(i, [""]))
-            reasons += catalogue.part_problems.get(i, ())
-            bad += [catalogue.bad_row(i, f"{each}{OTHERS if used else ''}") for each in reasons]
+        later = list(_look(others, context, lambda count: None))
+    looks |= {path: found.look for path, found in later if found.look}
+    further = iter([found for _, found in later])
+    for i, reason in enumerate(firsts):
+        reasons = [reason] if reason else []
+        if files := several.get(i):
+            rest = [found.problem for found in islice(further, len(files) - 1)]
+            each = zip(files, [reason, *rest], strict=True)
+            reasons = [f"{Path(path).name}: {found}" for path, found in each if found]
+        used = len(reasons) < len(several.get(i, [""]))
+        reasons += catalogue.part_problems.get(i, ())
+        bad += [catalogue.bad_row(i, f"{each}{OTHERS if used else ''}") for each in reasons]
     return tuple(bad), _tell_looks(catalogue, looks)
 
 
@@ -215,6 +214,20 @@ class _Found(NamedTuple):
 
     problem: str
     look: str = ""
+
+
+def _look(paths: Iterable[str], context: Context, advance: Advance) -> Iterator[tuple[str, _Found]]:
+    """Look at posters here or on a cluster; each path with what was found, in order."""
+    with use_cluster(context) as cluster:
+        if cluster is not None:
+            named, found = list(paths), dict[int, _Found]()
+            read_on_cluster(cluster, _look_at, enumerate(named), found.__setitem__, advance)
+            yield from ((path, found[i]) for i, path in enumerate(named))
+            return
+    with ThreadPoolExecutor(context.workers) as pool:
+        for path, one in map_ahead(pool, _look_at, paths):
+            advance(1)
+            yield path, one
 
 
 def _look_at(path: str) -> _Found:

@@ -157,7 +157,12 @@ def hash_several(
         return {}
     context, several = context or Context(), catalogue.several_posters
     paths = [path for each in several.values() for path in each]
-    found = hash_posters(context.cache, paths, context.workers)
+    found: Iterator[bytes | BadPoster]
+    with use_cluster(context) as cluster:
+        if cluster is not None:
+            found = iter(hash_on_cluster(cluster, context, paths, lambda count: None))
+        else:
+            found = hash_posters(context.cache, paths, context.workers)
     return {i: list(islice(found, len(each))) for i, each in several.items()}
 
 

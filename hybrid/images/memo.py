@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ PERCEPTUAL_ENTRY = np.dtype([("key", np.uint8, KEY_BYTES), ("hash", np.uint8, HA
 # Name of a memo file → type of its entries, and what is hashed before them: none is taken for the other.
 MEMOS = {"keys": (ENTRY, b""), "looks": (PERCEPTUAL_ENTRY, b"looks")}
 STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
+SAVE_SECONDS = 60.0
 
 
 class UnusableMemoError(HybridError):
@@ -89,6 +92,39 @@ def remember(file: Path, entries: NDArray[np.void], memo: Memo | None = None) ->
     if len(entries) and os.path.lexists(file.parent.parent / "FORMAT"):
         there = load_entries(file) if memo is None else memo.entries
         save_memo(file, np.concatenate([entries, there]))
+
+
+@contextlib.contextmanager
+def saved_often(save: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Save what is found inside a ``with`` block every minute, and at its end, whatever ends it.
+
+    Parameters
+    ----------
+    save : callable
+
+    Yields
+    ------
+    callable
+        To be called often; it saves where a minute has passed.
+
+    Examples
+    --------
+    >>> with saved_often(lambda: print("saved")) as look:
+    ...     look()
+    saved
+    """
+    saved = time.monotonic()
+
+    def look() -> None:
+        nonlocal saved
+        if time.monotonic() - saved >= SAVE_SECONDS:
+            save()
+            saved = time.monotonic()
+
+    try:
+        yield look
+    finally:
+        save()
 
 
 def load_memo(file: Path) -> Memo:

@@ -8,17 +8,20 @@ the middle for one another; together they do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
+from hybrid.cluster.connection import use_cluster
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.files import held_poster
-from hybrid.images.memo import load_perceptual_hashes, save_perceptual_hashes
+from hybrid.images.memo import load_perceptual_hashes, save_perceptual_hashes, saved_often
+from hybrid.images.on_cluster import read_on_cluster
 from hybrid.utils.context import Context
+from hybrid.utils.threads import map_ahead
 
 SIDE = 32
 BITS = 128
@@ -88,7 +91,7 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
     paths : mapping of bytes to str
         Content key → file.
     context : Context
-        Its cache remembers the hashes, its workers decode, its progress is shown.
+        Its cache remembers the hashes, its workers or its cluster decode, its progress is shown.
 
     Returns
     -------
@@ -102,18 +105,40 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
     {}
     """
     known = load_perceptual_hashes(context.cache)
-    new = {key: path for key, path in paths.items() if key not in known}
+    new = [(key, path) for key, path in paths.items() if key not in known]
     if new:
-        with (
-            context.progress.bar("hashing posters", len(new), "posters") as advance,
-            ThreadPoolExecutor(context.workers) as pool,
-        ):
-            for key, found in zip(new, pool.map(_hash_file, new.values()), strict=True):
-                if found is not None:
-                    known[key] = found
-                advance(1)
-        save_perceptual_hashes(context.cache, known)
+        _hash_new(new, known, context)
     return {key: known[key] for key in paths if key in known}
+
+
+def _hash_new(
+    new: Sequence[tuple[bytes, str]], known: dict[bytes, bytes], context: Context
+) -> None:
+    """Add the hashes of files to those that are known, and remember them as they come."""
+
+    def keep(place: int, found: bytes | None) -> None:
+        if found is not None:
+            known[new[place][0]] = found
+
+    def save() -> None:
+        # Other processes may have remembered theirs meanwhile.
+        known.update({**load_perceptual_hashes(context.cache), **known})
+        save_perceptual_hashes(context.cache, known)
+
+    with (
+        use_cluster(context) as cluster,
+        context.progress.bar("hashing posters", len(new), "posters") as advance,
+    ):
+        if cluster is not None:
+            posters = ((place, path) for place, (_, path) in enumerate(new))
+            read_on_cluster(cluster, _hash_file, posters, keep, advance, save)
+            return
+        with ThreadPoolExecutor(context.workers) as pool, saved_often(save) as look:
+            each = map_ahead(pool, _hash_file, (path for _, path in new))
+            for place, (_, found) in enumerate(each):
+                keep(place, found)
+                advance(1)
+                look()
 
 
 def _hash_file(path: str) -> bytes | None:

@@ -152,7 +152,7 @@ def make_splits(
     >>> folder.cleanup()
     """
     options, context = options or SplitOptions(), context or Context()
-    _check(catalogue, options)
+    _check(catalogue, options, context)
     catalogue.require_labels()
     rows = np.flatnonzero(catalogue.labelled)
     ids, labels = catalogue.ids[rows], as_no(catalogue.labels)[rows]
@@ -258,7 +258,7 @@ def connected_groups(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -
     return groups
 
 
-def _check(catalogue: Catalogue, options: SplitOptions) -> None:
+def _check(catalogue: Catalogue, options: SplitOptions, context: Context) -> None:
     problems = []
     if options.method not in METHODS:
         problems.append(f"--method: {unknown_name('method', options.method, METHODS)}")
@@ -269,12 +269,12 @@ def _check(catalogue: Catalogue, options: SplitOptions) -> None:
     if options.repeats < 1:
         problems.append(f"--repeats: expected 1 or more, found {options.repeats}.")
     if options.method in METHODS:  # of another one it is not known what it uses
-        problems += _unused(options)
+        problems += _unused(options, context)
     if problems:
         raise SettingError("\n".join(problems))
 
 
-def _unused(options: SplitOptions) -> list[str]:
+def _unused(options: SplitOptions, context: Context) -> list[str]:
     """One message for each option that the method does not use."""
     method, usual = options.method, SplitOptions()
     legacy = method == "legacy-2017"
@@ -284,6 +284,7 @@ def _unused(options: SplitOptions) -> list[str]:
         Rule(("repeats",), method == "repeated", f"{method} makes one split for each seed or fold"),
         Rule(("test",), method != "kfold", "each fold of kfold is test once"),
         Rule(("group-column", "near-duplicates"), not legacy, f"{method} groups nothing"),
+        Rule(("cluster",), not legacy, f"{method} reads no posters"),
     )
     given = given_options(
         {
@@ -293,6 +294,7 @@ def _unused(options: SplitOptions) -> list[str]:
             "test": (options.test, usual.test),
             "group-column": (options.group_columns, usual.group_columns),
             "near-duplicates": (options.near_duplicates, usual.near_duplicates),
+            "cluster": (context.cluster, None),
         },
         "split",
     )

@@ -7,7 +7,6 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.cluster import connection, division
 from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import Cluster, _open, one_connection, use_cluster
-from hybrid.errors import CacheError, ClusterError, MissingExtraError, SettingError, WeightsError
+from hybrid.errors import CacheError, MissingExtraError, SettingError, WeightsError
 from hybrid.extraction import cluster_blocks, on_cluster
 from hybrid.extraction.cluster_blocks import set_aside_error
 from hybrid.extraction.extract import extract_embeddings, plan_extraction
@@ -30,9 +29,6 @@ from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.share import Shard
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.images import hashes, hashes_on_cluster
-from hybrid.images.hashes import hash_posters
-from hybrid.images.memo import load_memo
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.predict import predict_catalogue
@@ -85,71 +81,6 @@ def test_the_embeddings_are_those_of_one_process(films: Catalogue, cluster: Clus
     embedded = [key for key in keys(films) if key in store]
     assert store.row_costs(embedded).seconds.min() > 0  # each worker records what its rows cost
     assert extract(films, "together", cluster=True).computed == 0
-
-
-def test_posters_that_the_workers_read_have_the_same_keys(
-    films: Catalogue, cluster: Cluster
-) -> None:
-    next(Path("films/posters").glob("*.jpg")).unlink()
-    alone = hash_catalogue(films, Context("none"))
-    EmbeddingCache("memory").make({"dimension": 2})
-    context = Context("memory", workers=2, cluster="local:2")
-    assert hash_catalogue(films, context) == alone
-    assert hash_catalogue(films, context) == alone
-
-
-def test_a_poster_that_kills_those_who_read_it_is_told_and_all_others_are_remembered(
-    films: Catalogue, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone = hash_catalogue(films, Context("none"))
-    poison = films.poster_paths[20]
-    monkeypatch.setattr(hashes, "_SETTLED_NS", -1)  # files this young are not remembered
-    hash_block = hashes_on_cluster._hash_block
-
-    def hash_or_die(block: Any, turn: Any) -> Any:
-        if any(path.endswith(poison) for path in block.paths):
-            os._exit(9)
-        return hash_block(block, turn)
-
-    monkeypatch.setattr(hashes_on_cluster, "_hash_block", hash_or_die)
-    EmbeddingCache("memory").make({"dimension": 2})
-    context = Context("memory", workers=2, cluster="local:2")
-    with pytest.raises(
-        ClusterError, match=r"1 block set aside:\n  \d+ posters, from .*3 workers died"
-    ):
-        hash_catalogue(films, context)
-    read: list[str] = []
-
-    def note(cluster: Any, function: Any, blocks: Any, interrupted: Any) -> Any:
-        for block in blocks:
-            read.extend(block.paths)
-            yield hash_block(block, turn)
-
-    turn: Any = SimpleNamespace(threads=1, interrupts=SimpleNamespace(obey=lambda: None))
-    monkeypatch.setattr(hashes_on_cluster, "BlockRun", note)
-    assert hash_catalogue(films, context) == alone
-    assert any(path.endswith(poison) for path in read)
-    assert len(read) < 20  # the block, and posters that cannot be read
-
-
-def test_what_another_process_remembers_meanwhile_is_kept(
-    films: Catalogue, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    EmbeddingCache("memory").make({"dimension": 2})
-    paths = list(films.each_poster_path())
-    now, recall = hashes.time.time_ns, hashes_on_cluster._recall
-    monkeypatch.setattr(hashes.time, "time_ns", lambda: now() + 60 * 10**9)  # files have settled
-
-    def recall_and_wait(*given: Any) -> Any:
-        found = recall(*given)
-        list(hash_posters("memory", paths[:5], workers=1))  # as another process
-        return found
-
-    monkeypatch.setattr(hashes_on_cluster, "_recall", recall_and_wait)
-    hashes_on_cluster.hash_on_cluster(cluster, Context("memory"), paths[20:30], lambda n: None)
-    same = hashes.look_up(load_memo(Path("memory/memo/keys")), paths[:5] + paths[20:30])[1]
-    assert same.sum() >= 12
-    assert same[:5].any()
 
 
 def test_a_worker_that_is_killed_loses_no_row(
