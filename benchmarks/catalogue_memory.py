@@ -8,11 +8,12 @@ one. With ``--different`` each item has an image of its own instead, in tar file
 ``--formats csv jsonl parquet`` says how the tables are written. `--folder` is kept, and what is in it is used
 again.
 
-Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids and
-label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates),
-``extract`` (a dry run) and ``predict`` are the commands. What predicts is a linear SVM on words and metadata
-of the first 4,000 films, fitted once. Peak memory is VmHWM, time that of the processor, user and system. The
-bound is 2 GB and 100 bytes an item.
+Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids
+and label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates),
+``search`` (a split with them), ``extract`` (a dry run) and ``predict`` are the commands; ``embeddings`` is
+``predict``, too. What predicts is a linear SVM on words and metadata of the first 4,000 films, fitted once,
+or on random embeddings of 256 numbers that are imported for all items. Peak memory is VmHWM, time that of
+the processor, user and system. The bound is 2 GB and 100 bytes an item.
 """
 
 from __future__ import annotations
@@ -48,8 +49,10 @@ IMAGES, FOLDERS = 1_000, 2_000
 BATCH = 10_000
 SIDE = 16  # pixels of an image that one item has
 GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
-STAGES = ("read", "labels", "check", "split", "extract", "predict")
+STAGES = ("read", "labels", "check", "split", "search", "extract", "predict", "embeddings")
 RUN, LEARNT = "words", 4_000  # the run that predicts, and the items that it is fitted on
+BLOCK, WIDTH = "made", 256  # of imported embeddings
+CACHE = "'--cache', sys.argv[3] + '/../cache'"
 
 # What a process prints of itself: the highest resident memory in bytes, and its processor seconds.
 MEASURE = """
@@ -65,10 +68,17 @@ CODE = {
     "labels": f"{READ}; films.require_labels(); films.labels, films.ids",
     "check": "arguments = ['check', '--json']",
     "split": "arguments = ['split', '--method', 'random', '--no-near-duplicates', '--force']",
+    "search": "arguments = ['split', '--method', 'random', '--force']",
     "extract": "arguments = ['extract', '--dry-run', '--backbone', 'mobilenet-075', '--weights', 'random', "
     "'--precision', 'float32']",
     "predict": f"arguments = ['predict', sys.argv[3] + '/{RUN}', '--out', 'predictions.csv']",
+    "embeddings": f"arguments = ['predict', sys.argv[3] + '/{BLOCK}', '--out', 'predictions.csv', "
+    f"{CACHE}]",
     "fit": f"arguments = ['fit-svm', '--name', '{RUN}', '--blocks', 'text,metadata', '--runs', sys.argv[3]]",
+    "fit-block": f"arguments = ['fit-svm', '--name', '{BLOCK}', '--blocks', '{BLOCK}', '--runs', "
+    f"sys.argv[3], {CACHE}]",
+    "import": f"arguments = ['import-embeddings', sys.argv[3] + '/../vectors.npy', '--ids', sys.argv[3] + "
+    f"'/../ids.txt', '--block', '{BLOCK}', {CACHE}]",
 }
 COMMAND = """
 import contextlib, os
@@ -152,17 +162,18 @@ def write_shards(folder: Path, n: int) -> None:
             continue
         with tarfile.open(path.with_suffix(".part"), "w") as tar:
             for i in range(BATCH):
-                content = png((shard * BATCH + i).to_bytes(3, "big"))
+                content = png(shard * BATCH + i)
                 member = tarfile.TarInfo(f"{i:04d}.png")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
         path.with_suffix(".part").rename(path)
 
 
-def png(colour: bytes) -> bytes:
-    """An image of one colour."""
+def png(seed: int) -> bytes:
+    """An image of noise."""
     sizes = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
-    pixels = zlib.compress((b"\0" + colour * SIDE) * SIDE)
+    draw = random.Random(seed)
+    pixels = zlib.compress(b"".join(b"\0" + draw.randbytes(3 * SIDE) for _ in range(SIDE)), 1)
     found = b"\x89PNG\r\n\x1a\n"
     for kind, data in ((b"IHDR", sizes), (b"IDAT", pixels), (b"IEND", b"")):
         found += struct.pack(">I", len(data)) + kind + data
@@ -192,10 +203,30 @@ def make_elsewhere(folder: Path, n: int, suffix: str, different: bool = False) -
     return made(folder, n, suffix, different)
 
 
-def make_run(folder: Path) -> None:
-    """Fit the run that predicts, where it is not there yet."""
-    if not (folder / "runs" / RUN).exists():
-        measure("split", "fit", path=make_elsewhere(folder, LEARNT, "csv"))
+def make_runs(folder: Path, stages: Sequence[str], n: int) -> None:
+    """Fit the runs that predict, where they are not there yet; embeddings are imported for n items."""
+    few = make_elsewhere(folder, LEARNT, "csv")
+    if "predict" in stages and not (folder / "runs" / RUN).exists():
+        measure("split", "fit", path=few)
+    if "embeddings" in stages and not (folder / "runs" / BLOCK).exists():
+        write_vectors(folder, n)
+        measure("import", path=make_elsewhere(folder, n, "csv"))
+        measure("split", "fit-block", path=few)
+
+
+def write_vectors(folder: Path, n: int) -> None:
+    """Write random vectors, which are not kept in memory."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    shape = (n, WIDTH)
+    with (folder / "vectors.npy").open("wb") as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, n, BATCH):
+            size = (min(BATCH, n - start), WIDTH)
+            file.write(random.standard_normal(size, np.float32).astype("<f2").tobytes())
+    (folder / "ids.txt").write_text("".join(f"tt{i:07d}\n" for i in range(n)))
 
 
 def made(folder: Path, n: int, suffix: str, different: bool = False) -> Path:
@@ -248,8 +279,7 @@ def main() -> None:
         raise SystemExit(f"expected {need / 1e9:.1f} GB of free disk, found {free / 1e9:.1f} GB")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     results = []
-    if "predict" in options.stages:
-        make_run(options.folder)
+    make_runs(options.folder, options.stages, max(options.items))
     for name in options.formats:
         for n in options.items:
             path = make_elsewhere(options.folder, n, name, options.different)
