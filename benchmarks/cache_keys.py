@@ -2,10 +2,11 @@
 
     python benchmarks/cache_keys.py --keys 1000000 10000000 --repeats 3 --out cache-keys.json
 
-Keys are SHA-256 of numbers, rows are 8 float16, in parts of 4,096, of which every `--small`-th is written as
-16 small ones, for the compaction. Each step runs in a process of its own on the same cache, in this order:
-opened before it was compacted, compacted, opened, keys looked up, rows read, gc. What changes nothing is
-repeated. Peaks are of the process (VmHWM); `before` is what it took with the library loaded.
+Keys are SHA-256 of numbers, rows are 8 float16, or as many as `--dimension` says, in parts of 4,096, of
+which every `--small`-th is written as 16 small ones, for the compaction. Each step runs in a process of its
+own on the same cache, in this order: opened before it was compacted, compacted, opened, keys looked up, rows
+read, gc. What changes nothing is repeated. Peaks are of the process (VmHWM); `before` is what it took with
+the library loaded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from hybrid.cache import PART_ROWS, EmbeddingCache, EmbeddingStore, compact
 from hybrid.cache.gc import collect
 from hybrid.utils.resources import peak_mib
 
-DIMENSION = 8
 ASKED = 1_000_000  # keys of a look-up
 READ = 100_000  # rows of a read
 SMALL = 16  # parts that a small one is a share of
@@ -43,26 +43,28 @@ def keys_of(numbers: Any) -> list[bytes]:
 
 def store_of(folder: Path) -> EmbeddingStore:
     """The store of the benchmark."""
-    return EmbeddingCache(folder).make(
-        {"architecture": "made", "dimension": DIMENSION, "dtype": "float16"}
-    )
+    (store,) = EmbeddingCache(folder).stores()
+    return store
 
 
-def make(folder: Path, n: int, small: int) -> None:
+def make(folder: Path, n: int, dimension: int, small: int) -> None:
     """Write the parts."""
-    store, random = store_of(folder), np.random.default_rng(0)
+    made = {"architecture": "made", "dimension": dimension, "dtype": "float16"}
+    store, random = EmbeddingCache(folder).make(made), np.random.default_rng(0)
     step = PART_ROWS // SMALL
     for start in range(0, n, small * PART_ROWS):
         first = range(start, min(start + PART_ROWS, n))
         blocks = [first[at : at + step] for at in range(0, len(first), step)]
         for rows in (*blocks, range(first.stop, min(start + small * PART_ROWS, n))):
             keys = keys_of(rows)
-            store.append(keys, random.standard_normal((len(keys), DIMENSION)).astype(np.float16))
+            store.append(
+                keys, random.standard_normal((len(keys), dimension), np.float32).astype(np.float16)
+            )
 
 
 def open_(folder: Path, n: int) -> dict[str, Any]:
     """Open the cache, and count its rows."""
-    (store,) = EmbeddingCache(folder).stores()
+    store = store_of(folder)
     if len(store) != n:
         raise SystemExit(f"expected {n} rows, found {len(store)}")
     return {"parts": len(store.view.parts)}
@@ -81,7 +83,7 @@ def collect_(folder: Path, n: int) -> dict[str, Any]:
 
 def look_up(folder: Path, n: int) -> dict[str, Any]:
     """Look keys up in random order, half of which the cache does not have."""
-    (store,) = EmbeddingCache(folder).stores()
+    store = store_of(folder)
     keys = keys_of(np.random.default_rng(1).integers(0, 2 * n, ASKED).tolist())
     len(store)
     return {"measured": lambda: {"found": int(store.has(keys).sum())}}
@@ -89,7 +91,7 @@ def look_up(folder: Path, n: int) -> dict[str, Any]:
 
 def read(folder: Path, n: int) -> dict[str, Any]:
     """Read rows in random order: of nearly all parts."""
-    (store,) = EmbeddingCache(folder).stores()
+    store = store_of(folder)
     keys = keys_of(np.random.default_rng(2).integers(0, n, READ).tolist())
     len(store)
     return {"measured": lambda: {"rows": int(np.isfinite(store.read(keys)[:, 0]).sum())}}
@@ -145,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--keys", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dimension", type=int, default=8)
     parser.add_argument("--small", type=int, default=20)
     parser.add_argument("--folder", type=Path, help="where the caches are written")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
@@ -154,10 +157,10 @@ def main() -> None:
         print(json.dumps(measure(options.step, options.folder, options.keys[0])))
         return
     machine = {"system": platform.platform(), "cores": os.cpu_count()}
-    summary: dict[str, Any] = {"machine": machine, "dimension": DIMENSION, "steps": []}
+    summary: dict[str, Any] = {"machine": machine, "dimension": options.dimension, "steps": []}
     for n in options.keys:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            make(Path(folder), n, options.small)
+            make(Path(folder), n, options.dimension, options.small)
             for step in STEPS:
                 summary["steps"].append(run(step, Path(folder), n, options.repeats))
                 options.out.write_text(json.dumps(summary, indent=2) + "\n")

@@ -206,6 +206,7 @@ def make_elsewhere(folder: Path, n: int, suffix: str, different: bool = False) -
 def make_runs(folder: Path, stages: Sequence[str], n: int) -> None:
     """Fit the runs that predict, where they are not there yet; embeddings are imported for n items."""
     few = make_elsewhere(folder, LEARNT, "csv")
+    (folder / "runs").mkdir(exist_ok=True)
     if "predict" in stages and not (folder / "runs" / RUN).exists():
         measure("split", "fit", path=few)
     if "embeddings" in stages and not (folder / "runs" / BLOCK).exists():

@@ -10,7 +10,7 @@ every ten seconds; one stopped for a while; some cut off the network and brought
 kills all of its workers. The embeddings must equal those of one process, to the bit; rows that were in the
 cache when a fault came must be there at the end. ``--only`` names some of them.
 
-``overhead`` sends empty blocks to two workers, and tells time a block and the scheduler's peak memory.
+``overhead`` sends empty blocks to some workers, and tells time a block and the scheduler's memory.
 
 ``efficiency`` embeds all posters with ``local:1`` on one core and with ``local:2`` on two, in turns, each
 process with one thread and one core. Rates are told with and without starting the processes.
@@ -73,7 +73,10 @@ def overhead(options: argparse.Namespace) -> dict[str, Any]:
     from hybrid.utils.interrupt import Interrupts
 
     rows = []
-    with tempfile.TemporaryDirectory() as folder, Processes(Path(folder), 2) as processes:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Processes(Path(folder), options.workers) as processes,
+    ):
         processes.wait_for_workers()
         assert processes.scheduler is not None
         scheduler = processes.scheduler.pid
@@ -97,7 +100,7 @@ def overhead(options: argparse.Namespace) -> dict[str, Any]:
                     }
                 )
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    return {"workers": 2, "rows": rows}
+    return {"workers": options.workers, "rows": rows}
 
 
 def empty(block: int, turn: Any) -> int:
@@ -205,6 +208,7 @@ def main() -> None:
     part = parts.add_parser("overhead")
     part.set_defaults(function=overhead)
     part.add_argument("--blocks", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    part.add_argument("--workers", type=int, default=2)
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, default=Path("cluster.json"))
     options = parser.parse_args()
