@@ -29,7 +29,7 @@ import numpy as np
 from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.groups import MAX_BITS, MIN_COSINE, MIN_JACCARD
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
-from hybrid.duplicates.similarity import near_duplicates_by_jaccard
+from hybrid.duplicates.jaccard import near_duplicates_by_jaccard
 from hybrid.duplicates.standardised_rows import StandardisedRows
 
 PLANTED = 0.02

@@ -14,6 +14,7 @@ from hybrid.catalogue.cells import says_something, split_cell
 from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.cross_polytope import Rows
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
+from hybrid.duplicates.jaccard import near_duplicates_by_jaccard
 from hybrid.duplicates.kinds import (
     NEAR_EMBEDDING,
     NEAR_IMAGE,
@@ -30,11 +31,7 @@ from hybrid.duplicates.sharing import (
     same_and_near,
     say_nothing,
 )
-from hybrid.duplicates.similarity import (
-    count_words,
-    near_duplicates_by_jaccard,
-    tokenize,
-)
+from hybrid.duplicates.similarity import count_words, tokenize
 from hybrid.duplicates.standardised_rows import StandardisedRows
 from hybrid.errors import SettingError, unknown_name
 from hybrid.images.perceptual_hash import BLANK
