@@ -63,10 +63,9 @@ def search_hashes(n: int, options: argparse.Namespace) -> dict[str, Any]:
         0, MAX_BITS + 1, (len(first), 1)
     )
     hashes[last] = hashes[first] ^ np.packbits(places, axis=1)
-    codes = [row.tobytes() for row in hashes]
-    near_duplicates_by_hamming(codes[:10], MAX_BITS)  # compiles the loops
-    near_duplicates_by_hamming(codes[:5000], MAX_BITS)
-    pairs, spent = time_it(lambda: near_duplicates_by_hamming(codes, MAX_BITS))
+    near_duplicates_by_hamming(hashes[:10], MAX_BITS)  # compiles the loops
+    near_duplicates_by_hamming(hashes[:5000], MAX_BITS)
+    pairs, spent = time_it(lambda: near_duplicates_by_hamming(hashes, MAX_BITS))
     if n <= options.all_pairs:
         signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
         check(pairs, near_duplicates_by_cosine_of_all(signs, 128 - 2 * MAX_BITS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from hybrid.duplicates.groups import (
     MIN_WORDS,
     are_short,
     column_duplicates,
-    group_ids,
     image_duplicates,
     near_embedding_duplicates,
     same_image_duplicates,
@@ -28,16 +27,18 @@ from hybrid.duplicates.kinds import (
     SAME_TEXT,
     name_text_kinds,
 )
+from hybrid.duplicates.members import Members
 from hybrid.duplicates.sharing import Describe
 from hybrid.duplicates.similarity import count_words, tokenize
 from hybrid.duplicates.text_embeddings import near_text_duplicates
-from hybrid.extraction.poster_keys import hash_several, image_files
+from hybrid.extraction.poster_keys import PosterKeys, hash_several, image_files
 from hybrid.extraction.text_lookup import catalogue_text_keys
 from hybrid.extraction.texts import item_texts
 from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
 from hybrid.types import DuplicateGroups
 from hybrid.utils.context import Context
+from hybrid.utils.key_index import PackedKeys
 from hybrid.utils.progress import shows_step
 
 Keys = Sequence[bytes | BadPoster]
@@ -52,18 +53,16 @@ class StoredRows:
     Parameters
     ----------
     store : EmbeddingStore
-    keys : iterable of n bytes
+    keys : PackedKeys of length n
         Rows of NaN stand for keys that the store does not hold.
     """
 
-    def __init__(self, store: EmbeddingStore, keys: Iterable[Hashable]) -> None:
-        self.store, self.keys = store, [key for key in keys if isinstance(key, bytes)]
-        self.shape = (len(self.keys), store.dimension)
+    def __init__(self, store: EmbeddingStore, keys: PackedKeys) -> None:
+        self.store, self.keys = store, keys
+        self.shape = (len(keys), store.dimension)
 
     def __getitem__(self, positions: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        if isinstance(positions, slice):
-            return self.store.read(self.keys[positions])
-        return self.store.read([self.keys[i] for i in positions.tolist()])
+        return self.store.read(self.keys[positions])
 
 
 @dataclass(frozen=True)
@@ -146,14 +145,14 @@ def find_duplicates(
     'same collection: no column collection, franchise, belongs_to_collection, series'
     >>> folder.cleanup()
     """
-    ids, table = catalogue.ids.tolist(), catalogue.folded
+    ids, table = catalogue.ids, catalogue.folded
     kinds, skipped = _compare_posters(catalogue, keys, store, context)
     found, left_out = _compare_texts(catalogue)
     if texts is not None:
         found.append(_compare_text_embeddings(catalogue, texts, found))
     kinds, skipped = kinds + found, skipped + left_out
     if TITLE in table.columns and YEAR in table.columns:
-        kinds.append(title_duplicates(ids, table[TITLE].tolist(), table[YEAR].tolist()))
+        kinds.append(title_duplicates(ids, table[TITLE].array, table[YEAR].array))
     else:
         skipped.append(f"{SAME_FILM}: no columns {TITLE} and {YEAR}")
     collection = next((name for name in COLLECTIONS if name in table.columns), None)
@@ -169,14 +168,13 @@ def _compare_posters(
     catalogue: Catalogue, keys: Keys, store: EmbeddingStore | None, context: Context | None
 ) -> tuple[list[DuplicateGroups], list[str]]:
     """Duplicates by bytes, perceptual hashes and embeddings; and what was not compared."""
-    by_key = _items_by_image(catalogue, keys, context)
+    images, members = _items_by_image(catalogue, keys, context)
     files = image_files(catalogue, keys, context)
-    images = {key: files[key] for key in by_key if isinstance(key, bytes)}
-    hashes = hash_perceptually(images, context or Context())
+    hashes = hash_perceptually(files.only(images), context or Context())
     describe = _describe(catalogue, _text_columns(catalogue))
-    kinds = image_duplicates(by_key, hashes, describe)
+    kinds = image_duplicates(members, *hashes.find(images), describe)
     if store is not None:
-        return [*kinds, near_embedding_duplicates(by_key, StoredRows(store, by_key))], []
+        return [*kinds, near_embedding_duplicates(members, StoredRows(store, images))], []
     reason = "hybrid audit takes those of the catalogue, if there is one set"
     return kinds, [f"{NEAR_EMBEDDING}: no embeddings were given; {reason}"]
 
@@ -188,13 +186,13 @@ def _compare_texts(catalogue: Catalogue) -> tuple[list[DuplicateGroups], list[st
         return [], [f"{SAME_TEXT}: no column {OVERVIEW}, and no other text column"]
     kinds, skipped = list[DuplicateGroups](), []
     for column in columns:
-        cells = catalogue.folded[column].tolist()
+        cells = catalogue.folded[column].array
         if column != OVERVIEW and are_short(cells):
             skipped.append(f"{name_text_kinds(column)[0]}: its texts are too short to tell")
             continue
         others = [other for other in columns if other != column]
         describe = _describe(catalogue, others)
-        kinds += text_duplicates(catalogue.ids.tolist(), cells, column, describe)
+        kinds += text_duplicates(catalogue.ids, cells, column, describe)
     return kinds, skipped
 
 
@@ -205,9 +203,9 @@ def _compare_text_embeddings(
     whole = item_texts(catalogue.frame, catalogue.columns.text)
     keys = catalogue_text_keys(catalogue, store)
     long = [count_words(tokenize(text)) >= MIN_WORDS for text in whole]
-    wanted = [key if good else None for key, good in zip(keys, long, strict=True)]
-    members = group_ids(catalogue.ids.tolist(), wanted)
-    return near_text_duplicates(members, StoredRows(store, members), told)
+    wanted = (key if good else None for key, good in zip(keys, long, strict=True))
+    different, members = Members.collect(catalogue.ids, PackedKeys.collect(wanted))
+    return near_text_duplicates(members, StoredRows(store, different), told)
 
 
 def _text_columns(catalogue: Catalogue) -> list[str]:
@@ -236,16 +234,24 @@ def _describe(catalogue: Catalogue, columns: Sequence[str]) -> Describe:
 
 def _items_by_image(
     catalogue: Catalogue, keys: Keys, context: Context | None
-) -> dict[Hashable, list[str]]:
-    """Content key → ids of the items that have the image, each once, among all of their posters."""
+) -> tuple[PackedKeys, Members]:
+    """Different content keys, and the items that have each image, once, among all of their posters."""
     several = hash_several(catalogue, context)
-    pairs = [
-        (name, key)
-        for i, (name, key) in enumerate(zip(catalogue.ids.tolist(), keys, strict=True))
-        for key in dict.fromkeys(several.get(i, [key]))
-        if isinstance(key, bytes)
-    ]
-    return group_ids([name for name, _ in pairs], [key for _, key in pairs])
+    packed, items = PosterKeys.collect(keys).packed, np.arange(len(keys))
+    if several:
+        alone = np.ones(len(packed), dtype=bool)
+        alone[list(several)] = False
+        more = [
+            (i, key)
+            for i, found in several.items()
+            for key in dict.fromkeys(found)
+            if isinstance(key, bytes)
+        ]
+        further = PackedKeys.collect(key for _, key in more)
+        items = np.concatenate([items[alone], np.array([i for i, _ in more], dtype=np.int64)])
+        order = np.argsort(items, kind="stable")
+        packed, items = packed[alone].append(further)[order], items[order]
+    return Members.collect(catalogue.ids, packed, items)
 
 
 def find_exact_duplicates(
@@ -280,4 +286,5 @@ def find_exact_duplicates(
     1
     >>> folder.cleanup()
     """
-    return same_image_duplicates(_items_by_image(catalogue, keys, context))
+    _, members = _items_by_image(catalogue, keys, context)
+    return same_image_duplicates(members)

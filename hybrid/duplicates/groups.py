@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,10 +22,10 @@ from hybrid.duplicates.kinds import (
     SAME_IMAGE,
     name_text_kinds,
 )
+from hybrid.duplicates.members import Members, key_of_words
 from hybrid.duplicates.sharing import (
     Describe,
     Ids,
-    Members,
     group_equal_values,
     group_near_values,
     same_and_near,
@@ -36,6 +36,7 @@ from hybrid.duplicates.standardised_rows import StandardisedRows
 from hybrid.errors import SettingError, unknown_name
 from hybrid.images.perceptual_hash import BLANK
 from hybrid.types import MAX_SHARED, WARNING, DuplicateGroups
+from hybrid.utils.key_index import PackedKeys, index_part
 
 # docs/splits.md has the data that these were chosen on.
 MAX_BITS = 18  # Hamming distance of two perceptual hashes of 128 bits
@@ -44,38 +45,13 @@ MIN_JACCARD = 0.5  # of the shingles of two texts
 MIN_WORDS = 8  # of a text; shorter ones ("No overview found.") say nothing
 
 
-def group_ids(ids: Sequence[str], values: Iterable[Hashable | None]) -> dict[Hashable, list[str]]:
-    """Group ids by value.
-
-    Parameters
-    ----------
-    ids : sequence of n str
-    values : iterable of n hashable or None
-        None is left out.
-
-    Returns
-    -------
-    dict of value to list of str
-
-    Examples
-    --------
-    >>> group_ids(["f1", "f2", "f3"], ["x", None, "x"])
-    {'x': ['f1', 'f3']}
-    """
-    found: dict[Hashable, list[str]] = {}
-    for name, value in zip(ids, values, strict=True):
-        if value is not None:
-            found.setdefault(value, []).append(name)
-    return found
-
-
 def same_image_duplicates(members: Members) -> DuplicateGroups:
     """Exact duplicates: items whose posters are the same to the byte.
 
     Parameters
     ----------
-    members : mapping of bytes to sequence of str
-        Content key → ids of the items that have it.
+    members : Members
+        The items that have each image.
 
     Returns
     -------
@@ -83,14 +59,17 @@ def same_image_duplicates(members: Members) -> DuplicateGroups:
 
     Examples
     --------
-    >>> same_image_duplicates({b"a": ["f1", "f4"], b"b": ["f2"]}).groups
+    >>> same_image_duplicates(Members.of([["f1", "f4"], ["f2"]])).groups
     (('f1', 'f4'),)
     """
     return group_equal_values(SAME_IMAGE, members)
 
 
 def image_duplicates(
-    members: Members, hashes: Mapping[bytes, bytes], describe: Describe = say_nothing
+    members: Members,
+    codes: NDArray[np.uint8],
+    known: NDArray[np.bool_],
+    describe: Describe = say_nothing,
 ) -> list[DuplicateGroups]:
     """Exact and near-duplicate posters, by bytes and by the Hamming distance of their perceptual hashes.
 
@@ -100,10 +79,12 @@ def image_duplicates(
 
     Parameters
     ----------
-    members : mapping of bytes to sequence of str
-        Content key → ids of the items that have it.
-    hashes : mapping of bytes to bytes
-        Content key → perceptual hash; posters that cannot be decoded are left out.
+    members : Members of length m
+        The items that have each image.
+    codes : ndarray of shape (m, 16), uint8
+        Perceptual hash of each.
+    known : ndarray of shape (m,), bool
+        False for an image that cannot be decoded.
     describe : callable, optional
         Id → the titles and texts of the item. By default there are none.
 
@@ -113,17 +94,17 @@ def image_duplicates(
 
     Examples
     --------
-    >>> hashes = {b"a": bytes(15) + b"0", b"b": bytes(15) + b"1"}
-    >>> same, near = image_duplicates({b"a": ["f1", "f4"], b"b": ["f2"], b"c": ["f3"]}, hashes)
+    >>> codes = np.eye(3, 16, dtype=np.uint8)
+    >>> members = Members.of([["f1", "f4"], ["f2"], ["f3"]])
+    >>> same, near = image_duplicates(members, codes, np.array([True, True, False]))
     >>> same.groups, near.groups
     ((('f1', 'f4'),), (('f1', 'f4', 'f2'),))
     """
-    codes = [hashes.get(key) if isinstance(key, bytes) else None for key in members]
-    pairs = near_duplicates_by_hamming([None if c == BLANK else c for c in codes], MAX_BITS)
-    blank = [i for i, code in enumerate(codes) if code == BLANK]
-    names = list(members.values())
-    if len({name for i in blank for name in names[i]}) > MAX_SHARED:
-        links = np.array([(blank[0], i) for i in blank], dtype=np.int64)
+    blank = known & (codes == np.frombuffer(BLANK, np.uint8)).all(axis=1)
+    rows, alike = np.flatnonzero(known & ~blank), np.flatnonzero(blank)
+    pairs = rows[near_duplicates_by_hamming(codes[rows], MAX_BITS)]
+    if len({name for i in alike.tolist() for name in members[i]}) > MAX_SHARED:
+        links = np.stack([np.full(len(alike), alike[0]), alike], axis=1)
         pairs = np.concatenate([pairs, links])
     return same_and_near((SAME_IMAGE, NEAR_IMAGE), members, pairs, describe)
 
@@ -133,11 +114,10 @@ def near_embedding_duplicates(members: Members, rows: Rows) -> DuplicateGroups:
 
     Parameters
     ----------
-    members : mapping of bytes to sequence of str
-        Content key → ids of the items that have it.
+    members : Members of length n
+        The items that have each image.
     rows : Rows
-        The embedding of each key, of shape (n, D), in the order of `members`: an array, or what reads one;
-        NaN where there is none.
+        The embedding of each, of shape (n, D): an array, or what reads one; NaN where there is none.
 
     Returns
     -------
@@ -147,7 +127,7 @@ def near_embedding_duplicates(members: Members, rows: Rows) -> DuplicateGroups:
     Examples
     --------
     >>> rows = np.array([[0, 9], [0.1, 9], [9, 0], [8, 1]], dtype=np.float32)
-    >>> members = {b"a": ["f1"], b"b": ["f2"], b"c": ["f3"], b"d": ["f4"]}
+    >>> members = Members.of([["f1"], ["f2"], ["f3"], ["f4"]])
     >>> near_embedding_duplicates(members, rows).groups
     (('f1', 'f2'), ('f3', 'f4'))
     """
@@ -157,7 +137,7 @@ def near_embedding_duplicates(members: Members, rows: Rows) -> DuplicateGroups:
 
 
 def text_duplicates(
-    ids: Sequence[str],
+    ids: Sequence[str] | NDArray[np.str_],
     texts: Sequence[str],
     column: str = "overview",
     describe: Describe = say_nothing,
@@ -170,8 +150,7 @@ def text_duplicates(
 
     Parameters
     ----------
-    ids : sequence of n str
-    texts : sequence of n str
+    ids, texts : sequence of n str
     column : str, default="overview"
         The column that they are of, for the names of the kinds.
     describe : callable, optional
@@ -188,9 +167,13 @@ def text_duplicates(
     [(('f1', 'f2'),), ()]
     """
     tokens = map(tokenize, texts)
-    plain = [" ".join(words) if count_words(words) >= MIN_WORDS else None for words in tokens]
-    members = group_ids(ids, plain)
-    near = near_duplicates_by_jaccard([str(text) for text in members], MIN_JACCARD)
+    keys = (
+        key_of_words(" ".join(words)) if count_words(words) >= MIN_WORDS else None
+        for words in tokens
+    )
+    _, members = Members.collect(ids, PackedKeys.collect(keys))
+    different = (texts[i] for i in members.first.tolist())
+    near = near_duplicates_by_jaccard(different, MIN_JACCARD)
     return same_and_near(name_text_kinds(column), members, near, describe)
 
 
@@ -202,13 +185,21 @@ def are_short(texts: Iterable[str]) -> bool:
     >>> are_short(["Jaws", "Heat", "A man finds an old map in a house."])
     True
     """
-    different = {" ".join(tokenize(text)) for text in texts} - {""}
-    long = sum(count_words(text.split()) >= MIN_WORDS for text in different)
-    return 2 * long < len(different)
+    long = list[bool]()
+
+    def keys() -> Iterator[bytes | None]:
+        for text in texts:
+            words = tokenize(text)
+            long.append(count_words(words) >= MIN_WORDS)
+            yield key_of_words(" ".join(words)) if words else None
+
+    packed = PackedKeys.collect(keys())
+    different = index_part("", packed.array[packed.named]).row
+    return 2 * int(np.array(long, dtype=bool)[packed.named][different].sum()) < len(different)
 
 
 def title_duplicates(
-    ids: Sequence[str], titles: Sequence[str], years: Sequence[str]
+    ids: Sequence[str] | NDArray[np.str_], titles: Sequence[str], years: Sequence[str]
 ) -> DuplicateGroups:
     """Items of the same title, but for case and punctuation, and the same year.
 
@@ -226,9 +217,13 @@ def title_duplicates(
     >>> title_duplicates(["f1", "f2", "f3"], ["Jaws", "JAWS!", "Jaws"], ["1975", "1975", ""]).groups
     (('f1', 'f2'),)
     """
-    plain = [" ".join(tokenize(title)) for title in titles]
-    values = [(t, y) if t and y else None for t, y in zip(plain, years, strict=True)]
-    return group_equal_values(SAME_FILM, group_ids(ids, values))
+    plain = (" ".join(tokenize(title)) for title in titles)
+    keys = (
+        key_of_words(f"{title}\0{year}") if title and year else None
+        for title, year in zip(plain, years, strict=True)
+    )
+    _, members = Members.collect(ids, PackedKeys.collect(keys))
+    return group_equal_values(SAME_FILM, members)
 
 
 def column_duplicates(catalogue: Catalogue, column: str, kind: str) -> DuplicateGroups:
@@ -245,7 +240,7 @@ def column_duplicates(catalogue: Catalogue, column: str, kind: str) -> Duplicate
     DuplicateGroups
     """
     groups = group_by_column(catalogue, column)
-    return group_equal_values(kind, dict(enumerate(groups)), WARNING)
+    return group_equal_values(kind, Members.of(groups), WARNING)
 
 
 def group_by_column(catalogue: Catalogue, column: str) -> Ids:

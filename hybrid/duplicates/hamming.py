@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import accumulate, combinations
 from math import comb
 from typing import NamedTuple
@@ -41,7 +40,7 @@ class Chunk(NamedTuple):
         return np.array([sum(1 << bit for bit in ones) for ones in sets], dtype=np.int64)
 
 
-def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pairs:
+def near_duplicates_by_hamming(codes: NDArray[np.uint8], bits: int) -> Pairs:
     """Find all pairs of binary codes within a Hamming distance.
 
     Multi-index hashing: codes within the distance are near in one of some chunks at least, which are looked
@@ -51,8 +50,8 @@ def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pair
 
     Parameters
     ----------
-    codes : sequence of n bytes or None
-        All of one length; None is in no pair.
+    codes : ndarray of shape (n, w), uint8
+        Of w bytes each.
     bits : int
         The largest Hamming distance.
 
@@ -63,20 +62,17 @@ def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pair
 
     Examples
     --------
-    >>> near_duplicates_by_hamming([b"p", b"q", b"w", None], 1).tolist()
-    [[0, 1]]
+    >>> near_duplicates_by_hamming(np.array([[0b01], [0b00], [0b11], [0b11]], dtype=np.uint8), 1).tolist()
+    [[2, 3], [0, 1], [0, 2]]
     """
-    first: dict[bytes, int] = {}
-    equal = [
-        (first[code], i)
-        for i, code in enumerate(codes)
-        if code is not None and first.setdefault(code, i) != i
-    ]
-    if not first:
+    if not len(codes):
         return np.empty((0, 2), dtype=np.int64)
-    places = np.fromiter(first.values(), dtype=np.int64)
-    pairs = places[_different_codes(list(first), bits)]
-    return np.concatenate([np.array(equal, dtype=np.int64).reshape(-1, 2), pairs])
+    whole = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
+    _, first, number = np.unique(whole, return_index=True, return_inverse=True)
+    equal = np.flatnonzero(first[number] != np.arange(len(codes)))
+    places = np.sort(first)
+    pairs = places[_different_codes(codes[places], bits)]
+    return np.concatenate([np.stack([first[number[equal]], equal], axis=1), pairs])
 
 
 def plan_chunks(n: int, length: int, bits: int) -> list[Chunk]:
@@ -122,13 +118,14 @@ def _share_out(total: int, m: int) -> list[int]:
     return [total // m + (i < total % m) for i in range(m)]
 
 
-def _different_codes(codes: Sequence[bytes], bits: int) -> Pairs:
+def _different_codes(codes: NDArray[np.uint8], bits: int) -> Pairs:
     """Pairs of codes that all differ."""
     from hybrid.duplicates.search_loops import all_pairs_within, chunk_keys, pairs_by_chunk
 
-    length = len(codes[0])
-    padded = b"".join(code.ljust(-(-length // 8) * 8, b"\0") for code in codes)
-    words = np.frombuffer(padded, dtype="<u8").astype(np.uint64).reshape(len(codes), -1)
+    length = codes.shape[1]
+    padded = np.zeros((len(codes), -(-length // 8) * 8), dtype=np.uint8)
+    padded[:, :length] = codes
+    words = padded.view("<u8").astype(np.uint64)
     chunks = plan_chunks(len(codes), 8 * length, bits)
     if not chunks:
         return all_pairs_within(words, bits)

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from hybrid.duplicates.members import Members
 from hybrid.duplicates.similarity import Pairs, connected_components, group_equal
 from hybrid.types import LEAK, MAX_SHARED, DuplicateGroups
 
-Members = Mapping[Hashable, Sequence[str]]  # value → ids of the items that have it
 Ids = tuple[tuple[str, ...], ...]
 Describe = Callable[[str], Collection[Hashable]]  # id → what else tells that two items are the same
 
@@ -25,32 +27,13 @@ def say_nothing(_: str) -> Collection[Hashable]:
     return ()
 
 
-def group_sharers(members: Members) -> Ids:
-    """Group the items that share a value, whatever their number.
-
-    Parameters
-    ----------
-    members : mapping of value to sequence of str
-
-    Returns
-    -------
-    tuple of tuple of str
-
-    Examples
-    --------
-    >>> group_sharers({"x": ["f1", "f3"], "y": ["f2"]})
-    (('f1', 'f3'),)
-    """
-    return tuple(tuple(names) for names in members.values() if len(names) > 1)
-
-
 def group_equal_values(kind: str, members: Members, severity: str = LEAK) -> DuplicateGroups:
     """Group the items of equal value; what too many share ties nobody.
 
     Parameters
     ----------
     kind : str
-    members : mapping of value to sequence of str
+    members : Members of length m
     severity : str, default="leak"
 
     Returns
@@ -60,11 +43,11 @@ def group_equal_values(kind: str, members: Members, severity: str = LEAK) -> Dup
     Examples
     --------
     >>> many = [f"f{i}" for i in range(20)]
-    >>> found = group_equal_values("same overview", {"x": many, "y": ["g1", "g2"]})
+    >>> found = group_equal_values("same overview", Members.of([many, ["g1", "g2"]]))
     >>> found.groups, len(found.untied[0])
     ((('g1', 'g2'),), 20)
     """
-    groups = group_sharers(members)
+    groups = list(members.shared())
     tied = tuple(group for group in groups if len(group) <= MAX_SHARED)
     untied = tuple(group for group in groups if len(group) > MAX_SHARED)
     return DuplicateGroups(kind, tied, severity, untied=untied)
@@ -80,7 +63,7 @@ def group_near_values(
     Parameters
     ----------
     kind : str
-    members : mapping of value to sequence of str
+    members : Members of length m
     pairs : ndarray of shape (m, 2), int64
         Positions in `members`.
     severity : str, default="leak"
@@ -91,15 +74,13 @@ def group_near_values(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> members = {"x": ["f1", "f2"], "y": ["f3"], "z": ["f4"]}
+    >>> members = Members.of([["f1", "f2"], ["f3"], ["f4"]])
     >>> group_near_values("near-same overview", members, np.array([[0, 2]])).groups
     (('f1', 'f2', 'f4'),)
     """
-    names = list(members.values())
-    components = _components(names, pairs)
+    components = _components(members, pairs)
     same: dict[str, Hashable] = {
-        name: value for values, _ in components for value in values for name in names[value]
+        name: value for values, _ in components for value in values for name in members[value]
     }
     # An item with several images may be in a group twice, or alone.
     found = [items for _, items in components if len(items) > 1]
@@ -108,12 +89,14 @@ def group_near_values(
     return DuplicateGroups(kind, tied, severity, same, untied)
 
 
-def _components(
-    names: Sequence[Sequence[str]], pairs: Pairs
-) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
+def _components(members: Members, pairs: Pairs) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
     """Values that are near to each other, and the ids of the items that have one of them."""
-    groups = group_equal(connected_components(len(names), pairs).tolist())
-    return [(g, tuple(dict.fromkeys(name for i in g for name in names[i]))) for g in groups]
+    component = connected_components(len(members), pairs)
+    values = np.flatnonzero(np.bincount(component, minlength=1)[component] > 1)
+    groups = [
+        tuple(values[list(group)].tolist()) for group in group_equal(component[values].tolist())
+    ]
+    return [(g, tuple(dict.fromkeys(name for i in g for name in members[i]))) for g in groups]
 
 
 def same_and_near(
@@ -127,7 +110,7 @@ def same_and_near(
     Parameters
     ----------
     kinds : tuple of 2 str
-    members : mapping of value to sequence of str
+    members : Members of length m
     pairs : ndarray of shape (m, 2), int64
         Positions in `members` of near-duplicates.
     describe : callable
@@ -139,25 +122,22 @@ def same_and_near(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> lots = {k: [f"{k}{i}" for i in range(5)] for k in "xyz"}
+    >>> lots = Members.of([f"{k}{i}" for i in range(5)] for k in "xyz")
     >>> pairs = np.array([[0, 1], [1, 2]])
     >>> same, near = same_and_near(("same", "near"), lots, pairs, say_nothing)
     >>> same.groups, near.groups, len(near.untied[0])
     ((), (), 15)
     """
-    names = list(members.values())
     alike: dict[int, list[tuple[str, ...]]] = {}  # of the values that too many share
-    for values, items in _components(names, pairs):
+    for values, items in _components(members, pairs):
         if len(items) > MAX_SHARED:
             traits = _traits(items, describe)
-            alike |= {value: _group_alike(names[value], traits) for value in values}
+            alike |= {value: _group_alike(members[value], traits) for value in values}
     same = group_equal_values(kinds[0], members)
     tied = [
         group
-        for value, ids in enumerate(names)
-        if 1 < len(ids) <= MAX_SHARED
-        for group in alike.get(value, [tuple(ids)])
+        for value in np.flatnonzero((members.sizes > 1) & (members.sizes <= MAX_SHARED)).tolist()
+        for group in alike.get(value, [members[value]])
     ]
     return [replace(same, groups=tuple(tied)), group_near_values(kinds[1], members, pairs)]
 

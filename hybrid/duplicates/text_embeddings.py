@@ -8,7 +8,7 @@ from itertools import combinations
 from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.cross_polytope import Rows
 from hybrid.duplicates.kinds import NEAR_TEXT_EMBEDDING
-from hybrid.duplicates.sharing import Members
+from hybrid.duplicates.members import Members
 from hybrid.duplicates.similarity import connected_components, group_equal
 from hybrid.duplicates.standardised_rows import StandardisedRows
 from hybrid.types import MAX_SHARED, WARNING, DuplicateGroups
@@ -31,10 +31,10 @@ def near_text_duplicates(
 
     Parameters
     ----------
-    members : mapping of bytes to sequence of str
-        Key of a text → ids of the items that have it.
+    members : Members of length n
+        The items that have each text.
     rows : Rows
-        The embedding of each key, of shape (n, D), in the order of `members`: an array, or what reads one.
+        The embedding of each text, of shape (n, D): an array, or what reads one.
     told : iterable of DuplicateGroups, default=()
         Kinds whose pairs are known: items of one of their groups, or that share what too many share.
 
@@ -48,7 +48,7 @@ def near_text_duplicates(
     --------
     >>> import numpy as np
     >>> rows = np.array([[0, 9], [0.1, 9], [9, 0], [8, 1]], dtype=np.float32)
-    >>> members = {b"a": ["f1"], b"b": ["f2"], b"c": ["f3"], b"d": ["f4"]}
+    >>> members = Members.of([["f1"], ["f2"], ["f3"], ["f4"]])
     >>> near_text_duplicates(members, rows).groups
     (('f1', 'f2'), ('f3', 'f4'))
     >>> words = DuplicateGroups("near-same overview", (("f1", "f2"),))
@@ -56,11 +56,10 @@ def near_text_duplicates(
     (('f3', 'f4'),)
     """
     near = search_by_cosine(StandardisedRows(rows, MIN_SPREAD), MIN_TEXT_COSINE)
-    names = list(members.values())
     known = _number_groups(told)
-    links = [pair for group in names for pair in combinations(group, 2)]
+    links = [pair for group in members.shared() for pair in combinations(group, 2)]
     for i, j in near.pairs.tolist():
-        links += [(a, b) for a in names[i] for b in names[j]]
+        links += [(a, b) for a in members[i] for b in members[j]]
     links = [(a, b) for a, b in links if a != b and not _told(a, b, known)]
     ids = list(dict.fromkeys(name for pair in links for name in pair))
     place = {name: i for i, name in enumerate(ids)}

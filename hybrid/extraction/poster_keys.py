@@ -279,10 +279,7 @@ def image_files(
         if isinstance(key, bytes)
     ]
     if further:
-        more = PackedKeys.collect(key for key, _ in further)
-        packed = PackedKeys(
-            np.concatenate([packed.array, more.array]), np.concatenate([packed.named, more.named])
-        )
+        packed = packed.append(PackedKeys.collect(key for key, _ in further))
 
     def read(number: int) -> str:
         return catalogue.poster_files(number)[0] if number < n else further[number - n][1]

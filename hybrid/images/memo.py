@@ -234,36 +234,3 @@ def save_entries(file: Path, entries: NDArray[np.void]) -> None:
             f"{file} cannot be written ({error.strerror}): the next command reads all posters again.",
             stacklevel=2,
         )
-
-
-def load_perceptual_hashes(cache: str | Path) -> dict[bytes, bytes]:
-    """Read the perceptual hashes that a cache remembers: content key → hash."""
-    entries = load_entries(_perceptual_file(cache))
-    keys, hashes = entries["key"].tobytes(), entries["hash"].tobytes()
-    return {
-        keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]: hashes[i * HASH_BYTES : (i + 1) * HASH_BYTES]
-        for i in range(len(entries))
-    }
-
-
-def save_perceptual_hashes(cache: str | Path, hashes: dict[bytes, bytes]) -> None:
-    """Write perceptual hashes, in place of those before; nothing where there is no cache yet.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from hybrid.cache import EmbeddingCache
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> _ = EmbeddingCache(folder.name).make({"dimension": 2})
-    >>> save_perceptual_hashes(folder.name, {b"k" * 32: bytes(16)})
-    >>> load_perceptual_hashes(folder.name) == {b"k" * 32: bytes(16)}
-    True
-    >>> folder.cleanup()
-    """
-    if os.path.lexists(Path(cache) / "FORMAT"):
-        packed = b"".join(map(b"".join, hashes.items()))
-        save_entries(_perceptual_file(cache), np.frombuffer(packed, PERCEPTUAL_ENTRY))
-
-
-def _perceptual_file(cache: str | Path) -> Path:
-    return Path(cache) / "memo" / "looks"  # the name that cache/FORMAT.md gives it

@@ -8,7 +8,7 @@ the middle for one another; together they do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,9 +18,15 @@ from scipy.fft import dctn
 from hybrid.cluster.connection import use_cluster
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.files import held_poster
-from hybrid.images.memo import load_perceptual_hashes, save_perceptual_hashes, saved_often
+from hybrid.images.memo import PERCEPTUAL_ENTRY, saved_often
 from hybrid.images.on_cluster import read_on_cluster
+from hybrid.images.perceptual_memo import (
+    PerceptualHashes,
+    load_perceptual_hashes,
+    save_perceptual_hashes,
+)
 from hybrid.utils.context import Context
+from hybrid.utils.sources import Sources
 from hybrid.utils.threads import map_ahead
 
 SIDE = 32
@@ -83,7 +89,7 @@ def perceptual_hash_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
     return np.packbits(bits).tobytes()
 
 
-def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[bytes, bytes]:
+def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> PerceptualHashes:
     """Hash poster files perceptually; files that the cache remembers are not decoded again.
 
     Parameters
@@ -95,50 +101,51 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
 
     Returns
     -------
-    dict of bytes to bytes
+    PerceptualHashes
         Content key → hash, in the order of `paths`, `BLANK` for an image of one colour; without images that
         cannot be decoded.
 
     Examples
     --------
-    >>> hash_perceptually({b"k" * 32: "no-such-file.jpg"}, Context(cache="no-cache", workers=1))
-    {}
+    >>> hashes = hash_perceptually({b"k" * 32: "no-such-file.jpg"}, Context(cache="no-cache", workers=1))
+    >>> len(hashes)
+    0
     """
-    known = load_perceptual_hashes(context.cache)
-    new = [(key, path) for key, path in paths.items() if key not in known]
-    if new:
-        _hash_new(new, known, context)
-    return {key: known[key] for key in paths if key in known}
+    known, sources = load_perceptual_hashes(context.cache), Sources.of(paths)
+    new = sources.take(~known.find(sources.packed)[1])
+    if len(new):
+        known = known.added(_hash_new(new, context))
+    return known.only(sources.packed)
 
 
-def _hash_new(
-    new: Sequence[tuple[bytes, str]], known: dict[bytes, bytes], context: Context
-) -> None:
-    """Add the hashes of files to those that are known, and remember them as they come."""
+def _hash_new(new: Sources, context: Context) -> NDArray[np.void]:
+    """Hash files, and remember the hashes as they come; without those that cannot be decoded."""
+    entries, done = np.zeros(len(new), dtype=PERCEPTUAL_ENTRY), np.zeros(len(new), dtype=bool)
+    entries["key"] = new.packed.array
 
     def keep(place: int, found: bytes | None) -> None:
         if found is not None:
-            known[new[place][0]] = found
+            entries["hash"][place] = np.frombuffer(found, dtype=np.uint8)
+            done[place] = True
 
     def save() -> None:
         # Other processes may have remembered theirs meanwhile.
-        known.update({**load_perceptual_hashes(context.cache), **known})
-        save_perceptual_hashes(context.cache, known)
+        known = load_perceptual_hashes(context.cache)
+        save_perceptual_hashes(context.cache, known.added(entries[done]))
 
     with (
         use_cluster(context) as cluster,
         context.progress.bar("hashing posters", len(new), "posters") as advance,
     ):
         if cluster is not None:
-            posters = ((place, path) for place, (_, path) in enumerate(new))
-            read_on_cluster(cluster, _hash_file, posters, keep, advance, save)
-            return
+            read_on_cluster(cluster, _hash_file, enumerate(new.values()), keep, advance, save)
+            return entries[done]
         with ThreadPoolExecutor(context.workers) as pool, saved_often(save) as look:
-            each = map_ahead(pool, _hash_file, (path for _, path in new))
-            for place, (_, found) in enumerate(each):
+            for place, (_, found) in enumerate(map_ahead(pool, _hash_file, new.values())):
                 keep(place, found)
                 advance(1)
                 look()
+    return entries[done]
 
 
 def _hash_file(path: str) -> bytes | None:

@@ -61,6 +61,12 @@ class PackedKeys(Sequence["bytes | None"]):
             return PackedKeys(self.array[place], self.named[place])
         return self.array[place].tobytes() if self.named[place] else None
 
+    def append(self, more: PackedKeys) -> PackedKeys:
+        """These and further ones."""
+        return PackedKeys(
+            np.concatenate([self.array, more.array]), np.concatenate([self.named, more.named])
+        )
+
     def __iter__(self) -> Iterator[bytes | None]:
         """Each key in turn."""
         for start in range(0, len(self), SOME):

@@ -69,6 +69,10 @@ class Sources(Mapping[bytes, str]):
         """Some of them, by numbers or a mask."""
         return Sources(self.packed[rows], self.numbers[rows], self.read)
 
+    def only(self, keys: PackedKeys) -> Sources:
+        """Those of some keys, in their order; each must be there."""
+        return self.take(self._index.row[self._index.find(keys.array)])
+
     def by_key(self, most: int) -> list[str]:
         """The first paths or texts in the order of their keys, which is as good as random."""
         return list(self.take(self._index.row[:most]).values())

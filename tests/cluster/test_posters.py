@@ -23,8 +23,9 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.poster_keys import hash_several
 from hybrid.images import hashes, hashes_on_cluster, memo, on_cluster, perceptual_hash
 from hybrid.images.hashes import hash_posters
-from hybrid.images.memo import load_memo, load_perceptual_hashes, save_perceptual_hashes
+from hybrid.images.memo import load_memo
 from hybrid.images.perceptual_hash import hash_perceptually
+from hybrid.images.perceptual_memo import load_perceptual_hashes, save_perceptual_hashes
 from hybrid.splitting.methods import make_splits
 from hybrid.splitting.splits import make_split
 from hybrid.utils.context import Context

@@ -29,18 +29,18 @@ def pairs_of(found: NDArray[np.int64]) -> set[tuple[int, ...]]:
     return set(map(tuple, found.tolist()))
 
 
-def near_codes(random: np.random.Generator, n: int, length: int, bits: int) -> list[bytes]:
+def near_codes(random: np.random.Generator, n: int, length: int, bits: int) -> NDArray[np.uint8]:
     """Random codes; each second one differs from the one before in some places."""
     places = random.integers(0, 2, (n, 8 * length), dtype=np.uint8)
     for i in range(1, n, 2):
         changed = random.permutation(8 * length)[: random.integers(0, bits + 3)]
         places[i] = places[i - 1]
         places[i, changed] ^= 1
-    return [bytes(row) for row in np.packbits(places, axis=1)]
+    return np.packbits(places, axis=1)
 
 
-def distances(codes: list[bytes]) -> NDArray[np.int64]:
-    places = np.unpackbits(np.frombuffer(b"".join(codes), np.uint8).reshape(len(codes), -1), axis=1)
+def distances(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    places = np.unpackbits(codes, axis=1)
     return np.asarray((places[:, None] != places).sum(axis=2))
 
 
@@ -50,7 +50,7 @@ def test_any_chunks_find_all_codes_within_the_distance(
     seed: int, length: int, bits: int, m: int
 ) -> None:
     random = np.random.default_rng(seed)
-    codes = list(dict.fromkeys(near_codes(random, 40, length, bits)))
+    codes = np.unique(near_codes(random, 40, length, bits), axis=0)
     m = max(min(m, bits + 1), length // 2)  # no chunk is so wide that its table is slow to make
     if m > bits + 1:
         return
@@ -91,9 +91,7 @@ def test_a_chunk_knows_all_keys_within_its_radius() -> None:
 def test_thousands_of_codes_are_compared_in_chunks() -> None:
     codes = near_codes(np.random.default_rng(0), 6000, 16, 18)
     assert plan_chunks(len(codes), 128, 18)
-    signs = (
-        np.unpackbits(np.frombuffer(b"".join(codes), np.uint8).reshape(-1, 16), axis=1) * 2.0 - 1
-    )
+    signs = np.unpackbits(codes, axis=1) * 2.0 - 1
     products = signs.astype(np.float32) @ signs.T.astype(np.float32)
     expected = np.argwhere(np.triu(products >= 128 - 2 * 18, 1))
     assert len(expected) > 2000

@@ -16,6 +16,7 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import _run
 from hybrid.duplicates.find import find_duplicates
 from hybrid.duplicates.groups import near_embedding_duplicates
+from hybrid.duplicates.members import Members
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.splitting.methods import SplitOptions, make_splits
 from hybrid.types import PARTS
@@ -122,7 +123,7 @@ def test_embeddings_that_many_have_are_near_to_nobody() -> None:
     random = np.random.default_rng(0)
     rows = random.normal(size=(60, 32)).astype(np.float32)
     rows[:CROWD] = rows[0] + 0.01 * random.normal(size=(CROWD, 32))
-    members = {bytes([i]): [f"f{i}"] for i in range(60)}
+    members = Members.of([f"f{i}"] for i in range(60))
     found = near_embedding_duplicates(members, rows)
     assert found.groups == ()
     assert found.untied == (tuple(f"f{i}" for i in range(CROWD)),)

@@ -14,6 +14,7 @@ import pytest
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.duplicates.kinds import NEAR_TEXT_EMBEDDING
+from hybrid.duplicates.members import Members
 from hybrid.duplicates.text_embeddings import near_text_duplicates
 from hybrid.splitting.split_file import write_split
 from hybrid.types import DuplicateGroups, Split
@@ -22,8 +23,8 @@ from hybrid.types import DuplicateGroups, Split
 WORDS = [f"{a}{b}{c}{d}" for a in "bdfgklm" for b in "aeiou" for c in "nprst" for d in "ao"]
 
 
-def single(n: int) -> dict[str, list[str]]:
-    return {f"k{i}": [f"f{i}"] for i in range(n)}
+def single(n: int) -> Members:
+    return Members.of([f"f{i}"] for i in range(n))
 
 
 def pairs_of(found: DuplicateGroups) -> set[frozenset[str]]:
@@ -97,10 +98,10 @@ def test_what_many_share_ties_nobody() -> None:
 
 
 def test_items_of_one_text_are_near_and_no_texts_are_nothing() -> None:
-    members = {"a": ["f1", "f2"], "b": ["f3"], "c": ["f4"]}
+    members = Members.of([["f1", "f2"], ["f3"], ["f4"]])
     rows = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     assert near_text_duplicates(members, rows).groups == (("f1", "f2"),)
-    assert near_text_duplicates({}, np.empty((0, 3), np.float32)).groups == ()
+    assert near_text_duplicates(Members.of([]), np.empty((0, 3), np.float32)).groups == ()
 
 
 @pytest.fixture

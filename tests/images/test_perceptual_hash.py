@@ -12,14 +12,9 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from hybrid.cache import EmbeddingCache
-from hybrid.images.memo import (
-    ENTRY,
-    load_entries,
-    load_perceptual_hashes,
-    save_entries,
-    save_perceptual_hashes,
-)
+from hybrid.images.memo import ENTRY, load_entries, save_entries
 from hybrid.images.perceptual_hash import BLANK, perceptual_hash, perceptual_hash_of_pixels
+from hybrid.images.perceptual_memo import load_perceptual_hashes, save_perceptual_hashes
 
 LIMIT = 18  # bits, as `hybrid.duplicates.groups` takes it
 
