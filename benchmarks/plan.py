@@ -161,10 +161,12 @@ def main() -> None:
     prices.add_argument("--gpu-hour", type=float, default=3.0, help="a GPU with 16 cores")
     prices.add_argument("--core-hour", type=float, default=0.04)
     options = parser.parse_args()
-    print("|", *(f"| {n:,} items | dollars " for n in options.items), "|")
+    print("|", *(f"| {n:,} items | dollars" for n in options.items), "|")
     print("|---" + "|---|---" * len(options.items) + "|")
     for rows in zip(*(plan(n, options) for n in options.items), strict=True):
-        print("|", rows[0].what, *(f"| {cell}" for row in rows for cell in row.cells()), "|")
+        print(
+            "|", rows[0].what, *(f"| {cell}".strip() for row in rows for cell in row.cells()), "|"
+        )
 
 
 if __name__ == "__main__":
