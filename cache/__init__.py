@@ -11,4 +11,5 @@ from hybrid.cache.folder import EmbeddingCache as EmbeddingCache
 from hybrid.cache.leases import Leases as Leases
 from hybrid.cache.parts import DTYPES as DTYPES
 from hybrid.cache.parts import PART_ROWS as PART_ROWS
+from hybrid.cache.remote import check_takes_rows as check_takes_rows
 from hybrid.cache.store import EmbeddingStore as EmbeddingStore

@@ -68,7 +68,7 @@ def compact(store: EmbeddingStore) -> bool:
     with Leases(store.folder) as leases:
         if not leases.acquire(COMPACTION):
             return False
-        store.refresh()
+        store.refresh(max_age=0.0)
         contents = store.contents
         contents.verify_parts(store.view.parts)
         old, index = contents.generation(), store.view.index

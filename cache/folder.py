@@ -16,6 +16,7 @@ from hybrid.cache.fingerprint import fingerprint_of
 from hybrid.cache.marker import check_format, mend_format
 from hybrid.cache.parts import DTYPES
 from hybrid.cache.quarantine import QUARANTINE, clear_folder
+from hybrid.cache.remote import cache_of, open_mirror
 from hybrid.cache.sealed import mend_provenance
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
@@ -32,13 +33,16 @@ class EmbeddingCache:
     Parameters
     ----------
     folder : str or Path
-        Made when the first store is made; need not exist to be read.
+        Made when the first store is made; need not exist to be read. Of a cache at a URL, which can be given
+        instead, the attribute of this name is the folder of its mirror (`hybrid.cache.mirror`).
 
     Raises
     ------
     CacheError
         If the folder is not a cache, or of a newer format, or its FORMAT cannot be read. A damaged FORMAT is
         told by a warning.
+    RemoteError
+        If it is at a URL whose server does not answer.
 
     Examples
     --------
@@ -52,7 +56,7 @@ class EmbeddingCache:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = open_mirror(folder)
         check_format(self.folder)
 
     def folders(self) -> list[Path]:
@@ -104,8 +108,14 @@ class EmbeddingCache:
             warnings.warn(f"{error}", stacklevel=1)
             return EmbeddingStore(folder, stands_for)
 
-    def find(self, fingerprint: str) -> EmbeddingStore:
+    def find(self, fingerprint: str, only_append: bool = False) -> EmbeddingStore:
         """Open the store of a fingerprint.
+
+        Parameters
+        ----------
+        fingerprint : str
+        only_append : bool, default=False
+            Rows are not looked for: of a cache at a URL they are not fetched.
 
         Raises
         ------
@@ -115,10 +125,10 @@ class EmbeddingCache:
         folder = self.folder / fingerprint
         if folder not in self.folders():
             raise CacheError(
-                f"{self.folder}: expected embeddings under fingerprint {fingerprint[:12]}…, found "
+                f"{cache_of(folder)}: expected embeddings under fingerprint {fingerprint[:12]}…, found "
                 "none. Make them with hybrid extract, or name their cache with --cache."
             )
-        return EmbeddingStore(folder)
+        return EmbeddingStore(folder, only_append=only_append)
 
     def make(
         self,

@@ -18,6 +18,7 @@ from hybrid.cache.generations import CURRENT
 from hybrid.cache.leases import HEARTBEAT_SUFFIX, LEASE_SUFFIX, Leases, is_held
 from hybrid.cache.parts import open_part
 from hybrid.cache.quarantine import QUARANTINE
+from hybrid.cache.remote import remove_there
 from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import DamageError
 from hybrid.errors import CacheError
@@ -87,6 +88,7 @@ def _collect(cache: EmbeddingCache, dry_run: bool) -> list[Garbage]:
     found = _clear(_temporary([cache.folder, cache.folder / "memo"]), dry_run)
     found += _clear(_quarantined(cache.folder), dry_run)
     for store in cache.stores():
+        store.refresh(max_age=0.0)
         with Leases(store.folder) as leases:
             mine = leases.acquire(COMPACTION)
             found += _clear(_leftovers(store, leases), dry_run)
@@ -113,6 +115,7 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
+        remove_there(path)
         remove(path)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from hybrid.cache.parts import FORMAT, PART_NAME, PART_ROWS
 from hybrid.cache.quarantine import clear_folder, write_over
+from hybrid.cache.remote import write_new_through
 from hybrid.cache.verified_files import (
     UNPARSABLE,
     DamageError,
@@ -28,7 +29,7 @@ from hybrid.cache.verified_files import (
     read_small,
     stamp_of,
 )
-from hybrid.utils.files import make_folder, sync, write_new
+from hybrid.utils.files import make_folder, sync
 from hybrid.utils.key_index import KEY_BYTES, Index
 from hybrid.utils.reading import GENERATION, POINTER, parse_json
 
@@ -123,7 +124,7 @@ def write_generation(store: Path, generation: Generation) -> None:
     }
     data = json.dumps(content, indent=1).encode()
     name = f"{generation.number:04}.json"
-    write_new(folder / name, data)
+    write_new_through(folder / name, data)
     sync(folder)
     pointer = {"generation": name, "sha256": hashlib.sha256(data).hexdigest()}
     write_over(store / CURRENT, json.dumps(pointer).encode(), store)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from hybrid.utils.files import make_room, move, write_atomically
+from hybrid.cache.remote import set_aside_there, write_through
+from hybrid.utils.files import make_room, move
 from hybrid.utils.read_only import is_read_only
 
 QUARANTINE = "quarantine"
@@ -39,6 +40,7 @@ def set_aside(path: Path, owner: Path) -> str | None:
         return "nothing is written"
     try:
         make_room(owner / QUARANTINE, owner / QUARANTINE)
+        set_aside_there(path)
         move(path, owner / QUARANTINE)
     except OSError as error:
         return str(error.strerror)
@@ -93,7 +95,7 @@ def write_over(path: Path, data: bytes, owner: Path) -> None:
     clear_folder(path.parent, owner)
     if path.is_dir() and not path.is_symlink():
         tell_damage(path, owner, "it is a folder, not a regular file", "It is written again.")
-    write_atomically(path, data)
+    write_through(path, data)
 
 
 def clear_folder(folder: Path, owner: Path) -> None:

@@ -21,6 +21,7 @@ from hybrid.cache.costs import EmbeddingCost, RowCosts, sum_costs
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.parts import PART_ROWS, Layout, write_part
 from hybrid.cache.quarantine import write_over
+from hybrid.cache.remote import FRESH_SECONDS, cache_of, pull
 from hybrid.cache.row_reader import RowReader, find_keys
 from hybrid.errors import CacheError
 from hybrid.utils.counts import counted
@@ -41,6 +42,8 @@ class EmbeddingStore:
         ``<cache>/<fingerprint>``.
     known : mapping, optional
         What it stands for, where that is known: its config.json is not read then, and need not be there.
+    only_append : bool, default=False
+        See `hybrid.cache.folder.EmbeddingCache.find`.
 
     Raises
     ------
@@ -62,8 +65,11 @@ class EmbeddingStore:
     >>> folder.cleanup()
     """
 
-    def __init__(self, folder: Path, known: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, known: Mapping[str, Any] | None = None, only_append: bool = False
+    ) -> None:
         self.folder = folder
+        self._only_append = only_append
         self.fingerprint = folder.name
         config = read_config(folder) if known is None else StoreConfig(dict(known), {})
         if config.problem:
@@ -78,6 +84,7 @@ class EmbeddingStore:
     @cached_property
     def contents(self) -> Contents:
         """The contents of the store on the disk."""
+        self._pull(FRESH_SECONDS)
         return Contents(self.folder, Layout(self.fingerprint, self.dimension, self.dtype))
 
     @property
@@ -85,9 +92,25 @@ class EmbeddingStore:
         """The contents as they were last read."""
         return self.contents.view
 
-    def refresh(self) -> None:
-        """Read what other processes have added since the disk was last read."""
+    @property
+    def cache(self) -> str:
+        """The cache that it lies in, as a user names it: a folder, or a URL."""
+        return cache_of(self.folder)
+
+    def refresh(self, max_age: float = FRESH_SECONDS) -> None:
+        """Read what other processes have added since the disk was last read.
+
+        Parameters
+        ----------
+        max_age : float, default=10.0
+            Of a cache at a URL: seconds for which an earlier listing counts.
+        """
+        self._pull(max_age)
         self.contents.refresh()
+
+    def _pull(self, max_age: float) -> None:
+        if not self._only_append:
+            pull(self.folder, max_age)
 
     def verify(self, keys: Sequence[bytes | None]) -> None:
         """Verify the hashes of the parts with these keys; damaged ones go to quarantine, with a warning.

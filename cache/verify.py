@@ -21,6 +21,7 @@ from hybrid.cache.marker import NAME as MARKER
 from hybrid.cache.marker import read_format
 from hybrid.cache.parts import PART_NAME, Layout, Part, check_values, open_part
 from hybrid.cache.quarantine import QUARANTINE
+from hybrid.cache.remote import pull, verify_there
 from hybrid.cache.sealed import PROVENANCE, check_provenance
 from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes, read_small
 from hybrid.errors import CacheError
@@ -79,7 +80,7 @@ def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     cache : EmbeddingCache
     deep : bool, default=False
         Read every value as well: checksums inside HDF5, finite values, and whether rows of the same
-        image in several parts agree.
+        image in several parts agree; of a cache at a URL, also whether all that is there is as in its mirror.
 
     Returns
     -------
@@ -102,6 +103,7 @@ def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     results = [_verify_store(folder, deep) for folder in cache.folders()]
     problems: list[Problem] = []
     _verify_rest(cache.folder, problems)
+    problems += verify_there(cache.folder) if deep else []
     aside = len(list_files(cache.folder / QUARANTINE))
     return Verification(
         stores=len(results),
@@ -134,6 +136,7 @@ def _verify_folder(path: Path) -> None:
 
 
 def _verify_store(folder: Path, deep: bool) -> Verification:
+    pull(folder, max_age=0.0)
     problems: list[Problem] = []
     parts: list[tuple[Part, Keys]] = []
     for name in ("parts", "failed", "gen", "claims", QUARANTINE):

@@ -7,28 +7,14 @@ be deleted at any time.
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
-from hybrid.utils.environment import home_folder
+from hybrid.utils.environment import user_cache_folder
 from hybrid.utils.files import make_folder, write_atomically
 from hybrid.utils.reading import TEXT, read_json
 
 # Each file holds one JSON object: what was measured, by a key that names machine, versions and network.
 BATCH_SIZES = "batch-sizes.json"
 ENGINES = "engines.json"
-
-
-def user_cache_folder() -> Path:
-    """Return the folder of this package in the user's cache; it need not exist.
-
-    Examples
-    --------
-    >>> user_cache_folder().name
-    'hybrid'
-    """
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else home_folder() / ".cache") / "hybrid"
 
 
 def load_measurement(file: str, key: str) -> object:

@@ -19,11 +19,11 @@ import openvino
 
 from hybrid.backbones.devices import keras_can_export
 from hybrid.backbones.engine import Embeddings, Engine, EngineChoice, Posters
-from hybrid.backbones.measurements import user_cache_folder
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import Weights
 from hybrid.errors import SettingError
+from hybrid.utils.environment import user_cache_folder
 from hybrid.utils.reading import TEXT, WEIGHTS, checked, hash_file, read_json
 from hybrid.utils.resources import default_workers, usable_cores
 

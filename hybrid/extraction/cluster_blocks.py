@@ -59,7 +59,7 @@ class Progressed:
         """Look at the stores."""
         known = 0
         for store, todo in zip(self._stores, block.todo, strict=True):
-            store.refresh()
+            store.refresh(max_age=0.0)
             known += int(store.knows(list(todo)).sum())
         before, self._known[block.number] = self._known.get(block.number, 0), known
         return known > before
@@ -164,7 +164,7 @@ def run_blocks(
 
 
 def _count(store: EmbeddingStore, todo: Mapping[bytes, str]) -> int:
-    store.refresh()
+    store.refresh(max_age=0.0)
     return int(store.has(list(todo)).sum())
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Provenance
-from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
+from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore, check_takes_rows
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.imported_file import read_embeddings
@@ -32,7 +32,6 @@ from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.counts import agree, counted, first_few
 from hybrid.utils.environment import library_versions
 from hybrid.utils.reading import EMBEDDINGS, hash_file
-from hybrid.utils.writable import check_new_folder
 
 TRAINED_ON = ("none", "unknown")
 
@@ -101,7 +100,7 @@ def import_embeddings(
     checked = check_rows(raw, where, settings.dtype)
     unknown = _unknown_ids(checked, catalogue, where)
     keys, rows = _keyed(checked, settings.of, catalogue, context)
-    check_new_folder("--cache", Path(context.cache))
+    check_takes_rows(context.cache)
     if settings.add:
         store = _store_to_add_to(block, settings, checked, context)
     else:

@@ -23,6 +23,7 @@ from hybrid.extraction.embed import Work, embed_here
 from hybrid.extraction.plan import ExtractSettings, Job, choose_for
 from hybrid.images.references import join_folder
 from hybrid.utils.context import Context
+from hybrid.utils.local_copy import absolute_location
 from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _order(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -> 
         )
         for job in jobs
     )
-    return Order(str(Path(context.cache).absolute()), encodings, settings)
+    return Order(absolute_location(context.cache), encodings, settings)
 
 
 def _with_absolute_paths(spec: BackboneSpec) -> BackboneSpec:
@@ -202,7 +203,7 @@ def embed_block(order: Order, block: Block, turn: Turn) -> BlockDone:
     cache = EmbeddingCache(order.cache)
     jobs = []
     for encoding, todo in zip(order.encodings, block.todo, strict=True):
-        store = cache.find(encoding.fingerprint)
+        store = cache.find(encoding.fingerprint, only_append=True)
         choice, engine = _load(encoding, order)
         job = Job(encoding.spec, encoding.weights, choice, engine, store, 0, 0, todo, frozenset())
         jobs.append(job)

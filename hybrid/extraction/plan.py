@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engine_benchmark import fastest_engine
 from hybrid.backbones.engines import choose_engine, choose_onnx_engine, load_backbone
 from hybrid.backbones.licences import LICENCES, check_licences, weights_licence
-from hybrid.cache import DTYPES, EmbeddingStore
+from hybrid.cache import DTYPES, EmbeddingStore, check_takes_rows
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, WeightsError
 from hybrid.extraction.configured_spec import configured_spec
@@ -34,7 +33,6 @@ from hybrid.utils.counts import counted
 from hybrid.utils.progress import Progress
 from hybrid.utils.read_only import is_read_only
 from hybrid.utils.sources import Sources
-from hybrid.utils.writable import check_new_folder
 
 LARGE_BYTES = 2**30  # of a cache whose check takes seconds
 
@@ -282,7 +280,7 @@ def check_cache(context: Context) -> None:
     >>> check_cache(Context(cache="checked"))
     """
     if not is_read_only():
-        check_new_folder("--cache", Path(context.cache))
+        check_takes_rows(context.cache)
 
 
 def announce_verification(size: int, progress: Progress) -> None:

@@ -22,6 +22,7 @@ from hybrid.extraction.text_plan import TextJob, configured_encoder
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
+from hybrid.utils.local_copy import absolute_location
 
 if TYPE_CHECKING:
     from hybrid.cluster.worker import Turn
@@ -65,7 +66,7 @@ class TextOrder:
             options,
             settings.engine,
             job.choice.precision,
-            str(Path(context.cache).absolute()),
+            absolute_location(context.cache),
             job.store.fingerprint,
         )
 
@@ -158,7 +159,7 @@ def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> BlockDon
     KeyboardInterrupt
         When it was told to stop, and the window under way is written.
     """
-    store = EmbeddingCache(order.cache).find(order.fingerprint)
+    store = EmbeddingCache(order.cache).find(order.fingerprint, only_append=True)
     encoder, (todo,) = _load(order), block.todo
     job = TextJob(encoder.spec, encoder.engine.choice, encoder, store, [], 0, 0, todo, 0, 0.0)
     context = Context(order.cache, turn.threads)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hybrid.cache import PART_ROWS, EmbeddingStore, RowCosts, compact, is_worth_compacting
 from hybrid.errors import CacheError
 from hybrid.extraction.wall_clock import WallClock
+from hybrid.remote.errors import RemoteError
 
 PART_SECONDS = 30.0  # a killed job loses at most this much work
 
@@ -144,5 +145,5 @@ def compact_afterwards(store: EmbeddingStore) -> None:
         return
     try:
         compact(store)
-    except CacheError as error:
+    except (CacheError, RemoteError) as error:
         warnings.warn(f"{error}", stacklevel=3)

@@ -20,6 +20,7 @@ from hybrid.images.files import hash_poster
 from hybrid.images.memo import ENTRY, STAMP, Memo, load_memo, remember
 from hybrid.images.references import Reference, parse_reference
 from hybrid.utils.key_index import KEY_BYTES, key_array
+from hybrid.utils.local_copy import local_copy
 from hybrid.utils.read_only import is_read_only
 from hybrid.utils.threads import map_ahead
 
@@ -63,7 +64,7 @@ def hash_posters(
     >>> list(hash_posters("no-cache", [""], workers=1))
     [BadPoster(reason='no poster named')]
     """
-    file = Path(cache) / "memo" / "keys"
+    file = local_copy(cache) / "memo" / "keys"
     before = _stamp(str(file))
     size, *_ = _PACKED.unpack(before)
     if count is None:

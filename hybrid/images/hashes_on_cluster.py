@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from hybrid.images.hashes import look_up, rememberable
 from hybrid.images.memo import Memo, load_memo, remember
 from hybrid.images.on_cluster import read_on_cluster
 from hybrid.utils.context import Context
+from hybrid.utils.local_copy import local_copy
 from hybrid.utils.progress import Advance
 
 BLOCK = 4096  # posters that are looked up at once
@@ -49,7 +49,7 @@ def hash_on_cluster(
     ClusterError
         If workers died while they read some of them; all others are remembered.
     """
-    file = Path(context.cache) / "memo" / "keys"
+    file = local_copy(context.cache) / "memo" / "keys"
     memo, now = load_memo(file), time.time_ns()
     keys, entries, unknown = _recall(memo, paths, advance)
     new: dict[int, bytes | BadPoster] = {}

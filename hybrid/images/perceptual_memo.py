@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.images.memo import HASH_BYTES, PERCEPTUAL_ENTRY, load_entries, save_entries
 from hybrid.utils.key_index import Index, PackedKeys, index_part, key_array
+from hybrid.utils.local_copy import local_copy
 
 
 class PerceptualHashes(Mapping[bytes, bytes]):
@@ -105,9 +106,9 @@ def save_perceptual_hashes(cache: str | Path, hashes: Mapping[bytes, bytes]) -> 
     True
     >>> folder.cleanup()
     """
-    if os.path.lexists(Path(cache) / "FORMAT"):
+    if os.path.lexists(local_copy(cache) / "FORMAT"):
         save_entries(_file(cache), PerceptualHashes.of(hashes).entries)
 
 
 def _file(cache: str | Path) -> Path:
-    return Path(cache) / "memo" / "looks"  # the name that cache/FORMAT.md gives it
+    return local_copy(cache) / "memo" / "looks"  # the name that cache/FORMAT.md gives it

@@ -118,7 +118,7 @@ def _describe_encoder(store: EmbeddingStore, folder: Path) -> TextEncoderRecord:
 def describe_cached(store: EmbeddingStore) -> StoreRecord:
     """Describe the embeddings of a store in the cache: place, number, bytes, SHA-256."""
     return StoreRecord(
-        path=str(store.folder.parent),
+        path=store.cache,
         embeddings=len(store),
         bytes=store.bytes_on_disk(),
         sha256=store.digest(),

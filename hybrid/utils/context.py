@@ -26,8 +26,8 @@ class Context:
     Parameters
     ----------
     cache : str, default=".hybrid-cache"
-        Folder of the embedding cache, which also remembers the hashes of the posters. A path is turned into
-        a str.
+        Folder of the embedding cache, which also remembers the hashes of the posters, or a URL (``s3://``,
+        ``gs://``, ``http://``). A path is turned into a str.
     workers : int, optional
         Number of threads, 1 or more; by default the number of cores that the process may use
         (see `hybrid.utils.resources.usable_cores`).

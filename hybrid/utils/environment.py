@@ -27,6 +27,18 @@ def home_folder() -> Path:
         return Path(tempfile.gettempdir())
 
 
+def user_cache_folder() -> Path:
+    """Return the folder of this package in the user's cache; it need not exist.
+
+    Examples
+    --------
+    >>> user_cache_folder().name
+    'hybrid'
+    """
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else home_folder() / ".cache") / "hybrid"
+
+
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a result depends on.
 

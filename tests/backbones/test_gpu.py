@@ -13,7 +13,7 @@ from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.backbones.devices import device_name, has_gpu
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_engine, load_backbone
-from hybrid.backbones.measurements import BATCH_SIZES, load_measurement, user_cache_folder
+from hybrid.backbones.measurements import BATCH_SIZES, load_measurement
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.extraction import decoding_processes
@@ -22,6 +22,7 @@ from hybrid.images.decode import decode_poster
 from hybrid.images.files import poster_key
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
+from hybrid.utils.environment import user_cache_folder
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:random weights")]
 LEAST = {
