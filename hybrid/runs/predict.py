@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hybrid.backbones import resolve_weights
@@ -219,10 +220,9 @@ def _predict_deep(
     with read_only():
         paths, _ = different_posters(catalogue, context=context)
         lacking = {} if fusion is None else lacking_ids(fusion, frame)
-    items = Items(catalogue.ids.tolist(), paths, frame=frame)
-    with read_only():
-        probabilities = model.predict_proba(items, context.progress)
-    pieces = (probabilities[rows] for rows in spans(len(probabilities)))
+    items = Items(catalogue.ids, paths, frame=frame)
+    numbers = np.arange(len(items))
+    pieces = (model.predict_proba(items.take(numbers[some])) for some in spans(len(items)))
     return Predicted(pieces, model.label, lacking)
 
 

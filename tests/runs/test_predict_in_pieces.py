@@ -14,6 +14,7 @@ import pytest
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import RunError
 from hybrid.features.fusion import Fusion
+from hybrid.features.lazy_block import spans
 from hybrid.heads import HybridClassifier, fitting
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
@@ -102,6 +103,32 @@ def test_pieces_are_put_together_to_the_bit(run: Path, films: Path) -> None:
             each = list(model.each_proba(catalogue.frame))
         assert len(each) == -(-90 // pieces)
         np.testing.assert_array_equal(np.concatenate(each), whole)
+
+
+def test_a_deep_baseline_predicts_some_items_at_a_time(films: Path, tmp_path: Path) -> None:
+    from hybrid.deep.baseline import DeepBaseline
+    from hybrid.deep.options import DeepOptions
+    from hybrid.runs.fit_deep import fit_deep
+
+    catalogue = load_catalogue(films)
+    run = tmp_path / "runs/net"
+    fit_deep(Experiment(catalogue, split_catalogue(catalogue), run), "text", DeepOptions(epochs=1))
+    whole = predict_catalogue(run, films, tmp_path / "whole.csv").predictions
+    sizes: list[int] = []
+    predict_proba = DeepBaseline.predict_proba
+
+    def count(self: DeepBaseline, items: Any, *rest: Any) -> Any:
+        sizes.append(len(items))
+        return predict_proba(self, items, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeepBaseline, "predict_proba", count)
+        patch.setattr("hybrid.runs.predict.spans", lambda n: spans(n, 40))
+        pieces = predict_catalogue(run, films, tmp_path / "pieces.csv").predictions
+    assert sizes == [40, 40, 10]
+    assert pieces.ids.tolist() == whole.ids.tolist()
+    assert np.ptp(whole.probabilities, axis=0).min() > 0.001  # items differ
+    np.testing.assert_allclose(pieces.probabilities, whole.probabilities, atol=2e-6)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
