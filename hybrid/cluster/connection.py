@@ -231,7 +231,7 @@ def _connect(address: Address, seconds: float) -> Client:
             f"--cluster: expected a scheduler at {place}, found none within {seconds:.0f} s "
             f"({error}). Start one with: dask scheduler"
         ) from error
-    client.register_plugin(_mortality_plugin())
+    client.register_plugin(_blocks_plugin())
     return client
 
 
@@ -277,26 +277,35 @@ def _local(processes: int, context: Context) -> Iterator[tuple[LocalCluster, Cli
         Client(local, set_as_default=False, direct_to_workers=True) as client,
     ):
         client.register_plugin(_deaf_plugin())
+        client.register_plugin(_blocks_plugin())
         local.scale(processes)
         client.wait_for_workers(processes, timeout=CONNECT_SECONDS * max(1, processes))
         yield local, client
 
 
-def _mortality_plugin() -> Any:
-    """Deaths are told at once: by its default, a scheduler hands a block of a dead worker on three times."""
+def _blocks_plugin() -> Any:
+    """What the scheduler does otherwise with a block than with a task.
+
+    Deaths are told at once: by its default, it hands a block of a dead worker on three times. And it forgets
+    blocks that are done: what it notes of each for its dashboard, it would keep for as long as it runs.
+    """
     from distributed import SchedulerPlugin
 
-    class Mortality(SchedulerPlugin):
-        name, idempotent = "hybrid-deaths", True
+    class Blocks(SchedulerPlugin):
+        name, idempotent = "hybrid-blocks", True
 
         async def start(self, scheduler: Any) -> None:
             self.scheduler = scheduler
 
         def transition(self, key: Any, start: str, finish: str, *rest: Any, **more: Any) -> None:
             if finish == "processing" and isinstance(key, tuple) and key[0].startswith(BLOCKS):
-                self.scheduler.tasks[key].suspicious = self.scheduler.allowed_failures
+                task = self.scheduler.tasks[key]
+                task.suspicious = self.scheduler.allowed_failures
+                spans = getattr(self.scheduler.extensions.get("spans"), "spans", {})
+                noted = getattr(spans.get(task.group.span_id), "_metadata", None) or {}
+                noted.get("collections", []).clear()
 
-    return Mortality()
+    return Blocks()
 
 
 def _deaf_plugin() -> Any:

@@ -56,6 +56,17 @@ def test_each_block_is_done_once_with_the_workers_threads(cluster, tmp_path):
     assert done == [1]
 
 
+def test_a_scheduler_keeps_nothing_of_blocks_that_are_done(cluster):
+    def kept(dask_scheduler: Any) -> tuple[int, int]:
+        spans = dask_scheduler.extensions["spans"].spans.values()
+        noted = [(span._metadata or {}).get("collections", []) for span in spans]
+        return len(dask_scheduler.tasks), sum(map(len, noted))
+
+    run(cluster, lambda block, turn: block, list(range(60)))
+    tasks, noted = cluster.client.run_on_scheduler(kept)
+    assert max(tasks, noted) <= 5  # those under way at the end
+
+
 def test_a_block_whose_worker_dies_is_done_by_another(cluster, tmp_path):
     done, aside = run(cluster, dying(tmp_path, on=3, times=1), list(range(8)))
     assert (done, aside) == ([n * n for n in range(8)], [])

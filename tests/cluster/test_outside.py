@@ -104,9 +104,9 @@ def test_ctrl_c_ends_the_wait_for_a_scheduler(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_death_under_a_block_is_told_at_once_and_under_other_tasks_as_dask_does() -> None:
-    task = SimpleNamespace(suspicious=0)
-    scheduler = SimpleNamespace(allowed_failures=3, tasks={})
-    plugin = connection._mortality_plugin()
+    task = SimpleNamespace(suspicious=0, group=SimpleNamespace(span_id=None))
+    scheduler = SimpleNamespace(allowed_failures=3, tasks={}, extensions={})
+    plugin = connection._blocks_plugin()
     plugin.scheduler = scheduler
     for key in (("hybrid-blocks-1f", 4), ("other", 1), "other"):
         scheduler.tasks = {key: task}
