@@ -10,10 +10,11 @@ again.
 
 Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids
 and label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates),
-``search`` (a split with them), ``extract`` (a dry run) and ``predict`` are the commands; ``embeddings`` is
-``predict``, too. What predicts is a linear SVM on words and metadata of the first 4,000 films, fitted once,
-or on random embeddings of 256 numbers that are imported for all items. Peak memory is VmHWM, time that of
-the processor, user and system. The bound is 2 GB and 100 bytes an item.
+``search`` (a split with them), ``extract`` (a dry run) and ``predict`` are the commands; ``texts`` is a dry
+run of ``extract`` with a `--text-encoder`, ``embeddings`` is ``predict``, too. What predicts is a linear SVM
+on words and metadata of the first 4,000 films, fitted once, or on random embeddings of 256 numbers that are
+imported for all items. Peak memory is VmHWM, time that of the processor, user and system. The bound is 2 GB
+and 100 bytes an item.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ BATCH = 10_000
 SIDE = 16  # pixels of an image that one item has
 GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
 STAGES = ("read", "labels", "check", "split", "search", "extract", "predict", "embeddings")
+MORE = ("texts",)  # stages that need a file of the user's
 RUN, LEARNT = "words", 4_000  # the run that predicts, and the items that it is fitted on
 BLOCK, WIDTH = "made", 256  # of imported embeddings
 CACHE = "'--cache', sys.argv[3] + '/../cache'"
@@ -71,6 +73,7 @@ CODE = {
     "search": "arguments = ['split', '--method', 'random', '--force']",
     "extract": "arguments = ['extract', '--dry-run', '--backbone', 'mobilenet-075', '--weights', 'random', "
     "'--precision', 'float32']",
+    "texts": "arguments = ['extract', '--dry-run', '--text-encoder', sys.argv[4], '--precision', 'float32']",
     "predict": f"arguments = ['predict', sys.argv[3] + '/{RUN}', '--out', 'predictions.csv']",
     "embeddings": f"arguments = ['predict', sys.argv[3] + '/{BLOCK}', '--out', 'predictions.csv', "
     f"{CACHE}]",
@@ -184,7 +187,7 @@ def png(seed: int) -> bytes:
 # The figures
 
 
-def measure(*stages: str, path: Path) -> dict[str, float]:
+def measure(*stages: str, path: Path, encoder: str = "") -> dict[str, float]:
     """Peak memory and processor time of the last of some stages; each has a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         told, runs = Path(folder) / "told.json", path.resolve().parent / "runs"
@@ -192,6 +195,7 @@ def measure(*stages: str, path: Path) -> dict[str, float]:
         for stage in stages:
             code = "import sys\n" + CODE[stage] + (COMMAND if "arguments" in CODE[stage] else "\n")
             call = [sys.executable, "-c", code + MEASURE, str(told), str(path.resolve()), str(runs)]
+            call.append(encoder and str(Path(encoder).resolve()))
             subprocess.run(call, check=True, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
         return dict(json.loads(told.read_text()))
 
@@ -266,7 +270,8 @@ def main() -> None:
         "--formats", nargs="+", default=["csv"], choices=["csv", "jsonl", "parquet"]
     )
     parser.add_argument("--different", action="store_true", help="an image of its own for each")
-    parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
+    parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES + MORE)
+    parser.add_argument("--text-encoder", default="", help="folder of the encoder of texts")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--make", nargs=2, metavar=("ITEMS", "FORMAT"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("catalogue-memory.json"))
@@ -285,7 +290,10 @@ def main() -> None:
         for n in options.items:
             path = make_elsewhere(options.folder, n, name, options.different)
             for stage in options.stages:
-                runs = [measure(stage, path=path) for _ in range(options.repeats)]
+                runs = [
+                    measure(stage, path=path, encoder=options.text_encoder)
+                    for _ in range(options.repeats)
+                ]
                 results.append(describe(name, n, stage, runs))
                 print(
                     "{format:<7} {items:>9,} {stage:<7} {peak_bytes:>14,.0f} bytes (± {peak_spread:,.0f}) "
