@@ -220,7 +220,7 @@ def _predict_deep(
     with read_only():
         paths, _ = different_posters(catalogue, context=context)
         lacking = {} if fusion is None else lacking_ids(fusion, frame)
-    items = Items(catalogue.ids, paths, frame=frame)
+    items = Items(catalogue.ids.tolist(), paths, frame=frame)
     numbers = np.arange(len(items))
     pieces = (model.predict_proba(items.take(numbers[some])) for some in spans(len(items)))
     return Predicted(pieces, model.label, lacking)
