@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import statistics
 import tarfile
 import tempfile
@@ -110,7 +111,7 @@ def headers(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     size, scans, finds = path.stat().st_size, [], []
     with path.open("rb") as file:
         for _ in range(options.repeats):
-            seconds, index = timed(partial(index_tar, file.fileno(), size))
+            seconds, index = timed(partial(index_tar, partial(os.pread, file.fileno()), size))
             scans.append(seconds)
             seconds, _ = timed(partial(find_all, index, names))
             finds.append(1e6 * seconds / options.members)

@@ -18,6 +18,8 @@ from hybrid.cli.options import (
     embedding_options,
 )
 from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.path_types import LocalPath
+from hybrid.remote.address import remote_url
 from hybrid.types import ColumnOptions, EmbeddingSelector, Leak, TextSelector
 from hybrid.utils.counts import agree, counted
 
@@ -36,7 +38,7 @@ SHOWN_PAIRS = 20
 @click.option(
     "--run",
     "run",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="RUN",
     help="Also audit this run, and estimate how much the leaks raise its figures. Of a run on some genres, "
     "only leaks between the items of its task count. Of a run in another project, its own catalogue and "
@@ -106,7 +108,7 @@ def command(
     if sheet is not None:
         write_audit_sheet(result.audit, catalogue, sheet, result.backbones)
     data = {
-        "catalogue": project.catalogue.resolve(),
+        "catalogue": remote_url(project.catalogue) or project.catalogue.resolve(),
         "splits": project.splits.resolve(),
         "clean": result.audit.clean,
         "checks": result.audit.checks,

@@ -6,6 +6,7 @@ import click
 
 from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import bad_rows_text, findings_text, roles_text, show
+from hybrid.remote.address import remote_url
 from hybrid.types import BadRow, ColumnOptions
 from hybrid.utils.counts import counted
 
@@ -28,7 +29,8 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     posters, looks = look_at_posters(catalogue, project.context)
     bad = tuple(sorted(catalogue.bad_rows + posters, key=lambda each: each.row))
     summary = (
-        f"{project.catalogue}: {counted(len(catalogue), 'item')}, {int(catalogue.labelled.sum()):,} with "
+        f"{remote_url(project.catalogue) or project.catalogue}: {counted(len(catalogue), 'item')}, "
+        f"{int(catalogue.labelled.sum()):,} with "
         f"labels, {counted(len(catalogue.genres), 'different label')}; {_count_text(bad, catalogue.left_out)}"
     )
     absent = not_found(catalogue.columns)

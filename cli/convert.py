@@ -8,10 +8,11 @@ import click
 
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.cli.path_types import LocalPath
 
 
 @click.command("convert")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @common_options("runs")
 @click.option("--allow-pickle", is_flag=True,
               help="Open the pickle, which runs whatever code it holds.")  # fmt: skip

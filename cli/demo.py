@@ -8,10 +8,11 @@ import click
 
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.cli.path_types import LocalPath
 
 
 @click.command("demo")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path),
+@click.argument("folder", metavar="[DIR]", required=False, type=LocalPath(),
                 default="hybrid-demo")  # fmt: skip
 @click.option(
     "--full", is_flag=True, help="Networks on posters of full size: about three times as long."

@@ -9,6 +9,7 @@ import click
 
 from hybrid.cli.options import OutputFile, Project, common_options, encoding_option, posters_option
 from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.path_types import LocalPath
 from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.utils.counts import counted
 from hybrid.utils.options import Rule, given_options, list_unused
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("explain")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @click.argument("item", metavar="[ID]", required=False)
 @common_options("catalogue", "cache", "runs", "seed", "workers", "force")
 @click.option(

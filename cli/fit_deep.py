@@ -17,6 +17,7 @@ from hybrid.cli.fit_options import (
 )
 from hybrid.cli.options import SIZE, Project, column_options, common_options, licence_option
 from hybrid.cli.output import run_text, show
+from hybrid.cli.path_types import LocalPath
 from hybrid.cli.task_options import task_options
 from hybrid.types import ColumnOptions
 
@@ -31,7 +32,7 @@ _OPTIONS = (
     click.option("--resume", is_flag=True, help="Continue an interrupted training."),
     click.option("--dry-run", is_flag=True,
                  help="Print stages, parameters and memory; train nothing."),
-    click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for event files."),
+    click.option("--tensorboard", type=LocalPath(), help="Folder for event files."),
     click.option("--weights", help="imagenet, random, a weights file, or a run that trained the backbone.  "
                  "[default: imagenet; none for what is trained from scratch]"),
     click.option("--body", help="Backbone of the network fused.  [default: inception]"),

@@ -9,6 +9,7 @@ import click
 
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.cli.path_types import LocalPath
 from hybrid.utils.counts import counted
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 @click.argument("kind", metavar="KIND")
 @click.argument("source", metavar="SRC")
 @common_options()
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
+@click.option("--out", type=LocalPath(), required=True, metavar="DIR",
               help="Folder for the catalogue; nothing in it is overwritten.")  # fmt: skip
 @click.option("--genre-names", type=click.Choice(["published", "tmdb", "imdb"]), default="published",
               show_default=True, help="Names of genres: the data set's, TMDB's or IMDb's.")  # fmt: skip
-@click.option("--posters", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--posters", type=LocalPath(), metavar="DIR",
               help="Folder of images that are named by an id of their item, as in 862.jpg.")  # fmt: skip
-@click.option("--join", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--join", type=LocalPath(), metavar="DIR",
               help="Folder of an earlier import: items are given what they lack, by their ids.")  # fmt: skip
 @click.option("--title-type", multiple=True, metavar="TYPE",
               help="Of imdb: type of titles to import.  [default: movie]  Can be repeated.")  # fmt: skip

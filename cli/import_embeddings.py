@@ -10,6 +10,7 @@ import click
 
 from hybrid.cli.options import DTYPES, Project, column_options, common_options, stack_options
 from hybrid.cli.output import findings_text, show, tell, tell_catalogue
+from hybrid.cli.path_types import LocalPath
 from hybrid.types import ColumnOptions
 from hybrid.utils.counts import counted
 
@@ -22,7 +23,7 @@ _OPTIONS = (
                  help="Name of the block, such as clip; --blocks takes it."),
     click.option("--of", type=click.Choice(["item", "poster", "text"]), default="item", show_default=True,
                  help="What a vector belongs to: the id, the content of the poster, or the text."),
-    click.option("--ids", type=click.Path(path_type=Path), metavar="FILE",
+    click.option("--ids", type=LocalPath(), metavar="FILE",
                  help="Of .npy: text file with one id a line."),
     click.option("--id-name", metavar="NAME",
                  help="Column or array of FILE with the ids.  [default: id or ids]"),
@@ -45,7 +46,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("import-embeddings")
-@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FILE", type=LocalPath())
 @common_options("catalogue", "cache", "workers")
 @column_options
 @_options

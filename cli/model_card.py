@@ -8,6 +8,7 @@ import click
 
 from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.path_types import LocalPath
 from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.types import MAX_DRAWS, ColumnOptions
 
@@ -15,7 +16,7 @@ CARD = "model card"
 
 
 @click.command("model-card")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @common_options("catalogue", "runs", "seed", "workers", "force")
 @column_options
 @click.option("--out", type=OutputFile(),

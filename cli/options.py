@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from hybrid.cli.cluster_option import cluster_option, connections
+from hybrid.cli.path_types import LocalPath, Location
 from hybrid.utils.options import typed_options
 from hybrid.utils.outputs import output_rule
 from hybrid.utils.progress import Progress, show_progress
@@ -67,22 +68,19 @@ class Project:
         return run if named else inside
 
 
-class OutputFile(click.Path):
+class OutputFile(LocalPath):
     """A file that the command writes; whatever else the command line names is an input."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
 
 _COMMON = {
-    "catalogue": click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
-                              show_default=True, help="Catalogue: a CSV, JSON, Parquet or Excel file."),
-    "splits": click.option("--splits", type=click.Path(path_type=Path), default="splits.csv",
+    "catalogue": click.option("--catalogue", type=Location(), default="catalogue.csv", show_default=True,
+                              help="Catalogue: a CSV, JSON, Parquet or Excel file, or its URL."),
+    "splits": click.option("--splits", type=LocalPath(), default="splits.csv",
                            show_default=True, help="File of the split."),
     "cache": click.option("--cache", envvar="HYBRID_CACHE", default=".hybrid-cache", show_default=True,
                           show_envvar=True,
                           help="Folder of the embedding cache, or its URL: s3://, gs://, http://."),
-    "runs": click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True,
+    "runs": click.option("--runs", type=LocalPath(), default="runs", show_default=True,
                          help="Folder of the runs."),
     "seed": click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
                          help="Seed of everything random."),
@@ -99,8 +97,8 @@ EVERYWHERE = ("quiet", "json")
 encoding_option = click.option("--encoding", default="utf-8", show_default=True,
                                help="Text encoding of CSV and JSON files.")  # fmt: skip
 posters_option = click.option(
-    "--posters", metavar="DIR", type=click.Path(path_type=Path),
-    help="Folder that poster paths are relative to.  [default: the catalogue's]",
+    "--posters", metavar="DIR", type=Location(),
+    help="Folder that poster paths are relative to, or its URL.  [default: the catalogue's]",
 )  # fmt: skip
 
 licence_option = click.option(
@@ -114,7 +112,7 @@ _COLUMNS = (
     click.option("--poster-column", help="Column with the image files.  [default: poster]"),
     click.option("--label-separator", default="|", show_default=True,
                  help="Separator of labels, and of the entries of a list."),
-    click.option("--label-map", type=click.Path(path_type=Path), metavar="FILE",
+    click.option("--label-map", type=Location(), metavar="FILE",
                  help="CSV file with columns from,to: labels to rename, or to drop where to is empty."),
     click.option("--min-label-count", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
                  help="Leave out labels on fewer than N items."),

@@ -15,13 +15,14 @@ from hybrid.cli.options import (
     posters_option,
 )
 from hybrid.cli.output import bad_rows_text, show, tell
+from hybrid.cli.path_types import LocalPath
 from hybrid.utils.counts import counted
 
 SHOWN = 20  # rows with something wrong
 
 
 @click.command("predict")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @common_options("catalogue", "cache", "runs", "workers", "cluster", "force")
 @click.option("--out", type=OutputFile(), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip

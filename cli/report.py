@@ -9,11 +9,12 @@ from click.core import ParameterSource
 
 from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.path_types import LocalPath
 from hybrid.types import MAX_DRAWS, ColumnOptions
 
 
 @click.command("report")
-@click.argument("names", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("names", metavar="[RUN]...", nargs=-1, type=LocalPath())
 @common_options("catalogue", "runs", "seed", "workers", "force")
 @column_options
 @click.option("--external", "externals", multiple=True, metavar="NAME=FILE",

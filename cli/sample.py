@@ -8,11 +8,12 @@ import click
 
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.cli.path_types import LocalPath
 from hybrid.utils.counts import counted
 
 
 @click.command("sample")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=LocalPath())
 @common_options("seed")
 @click.option("--items", type=click.IntRange(min=50), default=600, show_default=True)
 def command(project: Project, folder: Path, items: int) -> None:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from hybrid.cli.options import Project, encoding_option, licence_option, project_options
 from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.path_types import LocalPath
 from hybrid.cli.study_output import studies_text
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ RECORDED = ("catalogue", "splits", "seed")
 
 
 @click.command("study")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=LocalPath())
 @project_options
 @click.option(
     "--ablation",

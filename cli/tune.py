@@ -18,6 +18,7 @@ from hybrid.cli.options import (
     stack_options,
 )
 from hybrid.cli.output import show, size_text, tell_catalogue
+from hybrid.cli.path_types import LocalPath
 from hybrid.cli.task_options import task_options
 from hybrid.tuning.options import PRECISIONS, TuneOptions, TunePlan, TuneSummary
 from hybrid.utils.counts import agree, counted
@@ -66,7 +67,7 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Input size of the backbone in pixels.  [default: that of the run in --weights, else the "
               "backbone's]")  # fmt: skip
 @click.option("--name", default="tuned", show_default=True, help="Name of the tuned encoder.")
-@click.option("--encoders", type=click.Path(path_type=Path), default="encoders", show_default=True,
+@click.option("--encoders", type=LocalPath(), default="encoders", show_default=True,
               help="Folder of the tuned encoders.")  # fmt: skip
 @task_options
 @_tune_options

@@ -16,6 +16,8 @@ from hybrid.catalogue.poster_paths import POSTER as POSTER
 from hybrid.catalogue.poster_paths import POSTERS
 from hybrid.catalogue.roles import ROLES, date_role, find_role, numeric_role
 from hybrid.errors import CatalogueError, SettingError, unknown_name
+from hybrid.remote.address import remote_url
+from hybrid.remote.objects import is_folder
 from hybrid.types import CellFormat, ColumnOptions, ColumnRole, Columns
 from hybrid.utils.options import Rule, list_unused
 
@@ -271,7 +273,7 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
         elif name in option_of:
             problems.append(f"column {name!r} is named by both {option_of[name]} and {option}.")
         option_of[name] = option
-    if options.posters is not None and not options.posters.is_dir():
+    if options.posters is not None and not _is_folder(options.posters):
         problems.append(f"--posters: expected a folder, found none at {options.posters}.")
     if not options.label_separator:
         problems.append("--label-separator: expected at least one character, found none.")
@@ -281,3 +283,8 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
         problems.append(f"--date-order: expected day or month, found {options.date_order!r}.")
     if problems:
         raise SettingError(f"{path}: " + "\n".join(problems))
+
+
+def _is_folder(path: Path) -> bool:
+    url = remote_url(path)
+    return is_folder(url) if url else path.is_dir()

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hybrid.catalogue.lists import UNIT
 from hybrid.images.references import file_of
-from hybrid.utils.reading import lies_in
+from hybrid.remote.address import remote_url
+from hybrid.utils.links import lies_in
 
 _LEAVES = "a link out of the folder, which is followed only where --posters names the folder"
 POSTER, POSTERS = "poster", "posters"
@@ -54,7 +55,7 @@ def poster_problem(cell: str, folder: Path | None = None, named: bool = False) -
     ----------
     cell : str
     folder : Path, optional
-        An absolute path must lie in it. Without it, none can.
+        An absolute path, or a URL, must lie in it. Without it, none can.
     named : bool, default=False
         Whether the folder was named with ``--posters``; else it is that of the catalogue.
 
@@ -70,7 +71,8 @@ def poster_problem(cell: str, folder: Path | None = None, named: bool = False) -
         return "no poster named"
     if "\0" in cell:
         return "the path holds a NUL character"
-    if "://" in cell:
+    url, root = remote_url(Path(cell)), remote_url(folder or "")
+    if (url or "://" in cell) and not (url and root and url.startswith(f"{root}/")):
         return f"the poster is a URL; a path relative to {place} is expected"
     if ".." in PurePosixPath(cell).parts or ".." in PureWindowsPath(cell).parts:
         return f"the path leaves {place}"
@@ -86,7 +88,7 @@ class Links:
     Parameters
     ----------
     root : Path
-        The folder.
+        The folder. At a URL there are no links.
 
     Examples
     --------
@@ -96,13 +98,15 @@ class Links:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._remote = root, remote_url(root) is not None
         # Of each file that holds images, which is looked at once; None where it is not there.
         self._of_archives: dict[str, str | None] = {}
         self._inside: dict[str, bool] = {}  # of each folder below it
 
     def problem(self, cell: str) -> str:
         """Say why the file of a cell is not read; ``""`` if it may be."""
+        if self._remote:
+            return ""
         file = file_of(cell)
         if file == cell:
             return self._problem(cell)

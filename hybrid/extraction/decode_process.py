@@ -2,7 +2,7 @@
 
 A request is a line of JSON on standard input: a list of ``[path, places]``, where a place is ``[offset, n,
 row, height, width, fit]`` of a buffer. The answer is a line on standard output: a list of ``[key, reason]``,
-or null where the file vanished.
+null where the file vanished, or, where the server of a URL could not be asked, a string that says why.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hybrid.extraction.decoding import decode_into
 from hybrid.images.decode import Geometry
+from hybrid.remote.errors import RemoteError
 
 
 def serve(memory: int) -> None:
@@ -41,7 +42,10 @@ def serve(memory: int) -> None:
             (Geometry((height, width), fit), buffer(offset, n, height, width)[row])
             for offset, n, row, height, width, fit in places
         ]
-        found = decode_into(path, slots)
+        try:
+            found = decode_into(path, slots)
+        except RemoteError as error:
+            return str(error)
         return found and (found[0].hex(), found[1])
 
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")

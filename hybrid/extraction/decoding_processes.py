@@ -18,12 +18,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hybrid.errors import ExtractionError
 from hybrid.extraction.decode_process import map_buffer
 from hybrid.extraction.decoding import Buffer, Decoded, Decoders, DecodingThreads, Place
 from hybrid.images.references import RowReference, parse_reference
+from hybrid.remote.errors import RemoteError
 
 WORTHWHILE = 2_000  # posters; with fewer the processes start no sooner than threads are done
 AT_ONCE = 16  # posters that a process is sent: so many take it about 20 ms
@@ -157,7 +158,10 @@ class DecodingProcesses(Decoders):
                     task.future.set_exception(died)
                 continue
             for task, answer in zip(tasks, answers, strict=True):
-                task.future.set_result(answer)
+                if isinstance(answer, RemoteError):
+                    task.future.set_exception(answer)
+                else:
+                    task.future.set_result(answer)
 
     def _take(self) -> list[_Task]:
         """The next tasks, at least one; none when all is done."""
@@ -186,13 +190,19 @@ def _start(memory: int) -> subprocess.Popen[str]:
     )
 
 
-def _ask(process: subprocess.Popen[str], tasks: Sequence[_Task]) -> list[Decoded]:
+def _ask(process: subprocess.Popen[str], tasks: Sequence[_Task]) -> list[Decoded | RemoteError]:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps([task.request() for task in tasks]) + "\n")
     process.stdin.flush()
     answers = json.loads(process.stdout.readline())
-    return [answer and (bytes.fromhex(answer[0]), answer[1]) for answer in answers]
+    return list(map(_decoded, answers))
+
+
+def _decoded(answer: Any) -> Decoded | RemoteError:
+    if isinstance(answer, str):
+        return RemoteError(answer)
+    return answer and (bytes.fromhex(answer[0]), answer[1])
 
 
 def _death(process: subprocess.Popen[str], tasks: Sequence[_Task]) -> ExtractionError:

@@ -13,8 +13,10 @@ from typing import TypeVar
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.memory import FILES
 from hybrid.images.picture import Pixels
-from hybrid.images.references import MemberReference, parse_reference
+from hybrid.images.references import MemberReference, file_of, parse_reference
 from hybrid.images.stored import is_stored, read_stored
+from hybrid.remote.address import remote_url
+from hybrid.remote.objects import Listings, read_whole
 from hybrid.utils.reading import IMAGE, FileKind, UnusableFileError, read_bytes
 
 MAX_BYTES = IMAGE.limit
@@ -23,17 +25,22 @@ Decoded = TypeVar("Decoded")
 
 
 def read_poster(path: str | Path) -> bytes | BadPoster:
-    """Read the bytes of a poster: a regular file of at most 256 MiB, or an image that another file holds.
+    """Read the bytes of a poster: a file of at most 256 MiB, or an image that another file holds.
 
     Parameters
     ----------
     path : str or Path
-        Of a file; or a reference to a member of a tar file, or to a row of a Parquet file, that is there
-        (`hybrid.images.references`).
+        Of a regular file, or a URL; or a reference to a member of a tar file, or to a row of a Parquet file,
+        that is there (`hybrid.images.references`).
 
     Returns
     -------
     bytes or BadPoster
+
+    Raises
+    ------
+    RemoteError
+        If the server of a URL does not answer: that is no fault of the poster.
 
     Examples
     --------
@@ -73,35 +80,50 @@ def held_poster(path: str | Path) -> Iterator[bytes | BadPoster]:
 
 def _read(path: Path, hold: Callable[[int], object]) -> bytes | BadPoster:
     """Read the bytes of a poster; `hold` is called with their number before."""
-    reference = parse_reference(str(path))
-    if reference is not None and os.path.lexists(reference.file):
+    reference, url = parse_reference(str(path)), remote_url(path)
+    if reference is not None and (url or os.path.lexists(reference.file)):
         found = read_stored(reference, hold)
         return BadPoster(found) if isinstance(found, str) else found
     try:
-        hold(min(path.stat().st_size, MAX_BYTES))
-        data = read_bytes(path, FileKind(IMAGE.name, MAX_BYTES))
-    except UnusableFileError as error:
-        if error.errno == errno.EISDIR:
-            return BadPoster("is a folder, not a file")
-        if error.errno == errno.EFBIG:
-            return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
-        return BadPoster("is not a regular file")
+        if url:
+            data = read_whole(url, MAX_BYTES, hold)
+        else:
+            hold(min(path.stat().st_size, MAX_BYTES))
+            data = read_bytes(path, FileKind(IMAGE.name, MAX_BYTES))
     except FileNotFoundError:
         in_tar = isinstance(reference, MemberReference)
         return BadPoster("tar file not found" if in_tar else "file not found")
     except (OSError, ValueError) as error:
-        return BadPoster(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        return BadPoster(_reason(error))
     return data or BadPoster("the file is empty")
 
 
-def is_there(path: str) -> bool:
+def _reason(error: OSError | ValueError) -> str:
+    code = getattr(error, "errno", None)
+    if code == errno.EFBIG:
+        return f"the file is larger than {MAX_BYTES // 2**20} MiB"
+    if isinstance(error, UnusableFileError):
+        return "is a folder, not a file" if code == errno.EISDIR else "is not a regular file"
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def is_there(path: str, listings: Listings | None = None) -> bool:
     """Whether a poster is a file, or an image that another file holds; it is not read.
+
+    Parameters
+    ----------
+    path : str
+        As for `read_poster`. Of a tar file at a URL only the file is looked for.
+    listings : Listings, optional
+        Of folders at URLs, for many posters.
 
     Examples
     --------
     >>> is_there("no-such-file.jpg")
     False
     """
+    if url := remote_url(file_of(path)):
+        return (listings or Listings()).find(url) is not None
     reference = parse_reference(path)
     return (reference is not None and is_stored(reference)) or Path(path).is_file()
 

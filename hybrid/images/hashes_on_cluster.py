@@ -15,6 +15,7 @@ from hybrid.images.files import hash_poster
 from hybrid.images.hashes import look_up, rememberable
 from hybrid.images.memo import Memo, load_memo, remember
 from hybrid.images.on_cluster import read_on_cluster
+from hybrid.remote.objects import Listings
 from hybrid.utils.context import Context
 from hybrid.utils.local_copy import local_copy
 from hybrid.utils.progress import Advance
@@ -72,9 +73,9 @@ def _recall(
 ) -> tuple[list[bytes | str | BadPoster], NDArray[np.void], list[int]]:
     """The remembered keys, the path of each of the others, entries, and the others' positions."""
     keys, entries, unknown = list[bytes | str | BadPoster](), [], list[int]()
-    coming = iter(paths)
+    coming, listings = iter(paths), Listings()
     while block := list(islice(coming, BLOCK)):
-        found, same, some = look_up(memo, block)
+        found, same, some = look_up(memo, block, listings)
         for path, key, known in zip(block, found, same.tolist(), strict=True):
             if not known:
                 unknown.append(len(keys))

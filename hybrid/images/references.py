@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from hybrid.remote.address import remote_url
+
 _MEMBER = re.compile(
     r"(?P<file>.+?\.(?:tar(?:\.(?:gz|bz2|xz|zst|lz4|z))?|tgz|tbz2?|txz|tzst))#(?P<member>.+)",
     re.DOTALL | re.IGNORECASE,
@@ -93,13 +95,15 @@ def file_of(cell: str) -> str:
 
 
 def join_folder(folder: Path, cell: str) -> str:
-    """The path of the image that a cell names, relative to a folder.
+    """The path of the image that a cell names, relative to a folder; a URL stays what it is.
 
     Examples
     --------
     >>> join_folder(Path("films"), "shard-0001.tar#./a//b.jpg"), join_folder(Path("films"), "./17.jpg")
     ('films/shard-0001.tar#./a//b.jpg', 'films/17.jpg')
     """
+    if remote_url(cell):
+        return cell
     reference = parse_reference(cell)
     if reference is None:
         return str(folder / cell)

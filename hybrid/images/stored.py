@@ -19,6 +19,8 @@ from typing import Any
 
 from hybrid.images.references import MemberReference, Reference, RowReference
 from hybrid.images.tar_members import has_member, read_member
+from hybrid.remote.address import remote_url
+from hybrid.remote.objects import status
 from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import CATALOGUE, IMAGE, checked, open_file
 from hybrid.utils.unpacking import unpack
@@ -107,9 +109,7 @@ def _only_column(schema: Any) -> str:
 
 
 def _read_row(reference: RowReference, hold: Callable[[int], object]) -> bytes:
-    status = Path(reference.file).stat()
-    stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    images = _open(reference.file, reference.column, stamp, os.getpid())
+    images = _open(reference.file, reference.column, _stamp(reference.file), os.getpid())
     start, size = images.find(reference.row)
     if size > IMAGE.limit:
         raise ValueError(f"the image is larger than {IMAGE.limit // 2**20} MiB")
@@ -117,8 +117,16 @@ def _read_row(reference: RowReference, hold: Callable[[int], object]) -> bytes:
     return os.pread(images.copy.fileno(), size, start)
 
 
+def _stamp(file: str) -> tuple[Any, ...]:
+    """Tells a file from what it was, and from one in its place."""
+    if url := remote_url(file):
+        return status(url)
+    found = Path(file).stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 @lru_cache(maxsize=FILES)
-def _open(file: str, column: str, stamp: tuple[int, ...], process: int) -> _StoredImages:
+def _open(file: str, column: str, stamp: tuple[Any, ...], process: int) -> _StoredImages:
     """The images of a file as it is now; a process that another one forked opens its own."""
     return _StoredImages(file, column)
 
@@ -127,7 +135,9 @@ class _StoredImages:
     """The images of one column of a Parquet file."""
 
     def __init__(self, file: str, column: str) -> None:
-        content: Any = checked(Path(file), CATALOGUE)
+        content: Any = (
+            open_file(file, CATALOGUE) if remote_url(file) else checked(Path(file), CATALOGUE)
+        )
         if file.lower().endswith(".gz"):
             with open_file(file, CATALOGUE) as packed, unpack(packed, file) as unpacked:
                 content = io.BytesIO(unpacked.read())

@@ -7,9 +7,8 @@ member that does not lie in the file; links are not followed; of two members of 
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -26,6 +25,7 @@ BEHIND = (
     2**20
 )  # bytes after the end of the archive that a writer fills its last record with, at most
 
+Read = Callable[[int, int], bytes]
 _FILES, _EMPTY, _LONG = b"0\0" + b"7", b"123456", b"LK"
 _ZEROS = bytes(BLOCK)
 _COMPRESSED = {
@@ -73,13 +73,14 @@ class TarIndex:
 
     Examples
     --------
-    >>> import io, tarfile
+    >>> import io, os, tarfile
+    >>> from functools import partial
     >>> with tarfile.open("one.tar", "w") as tar:
     ...     member = tarfile.TarInfo("./1.jpg")
     ...     member.size = 5
     ...     tar.addfile(member, io.BytesIO(b"image"))
     >>> with open("one.tar", "rb") as file:
-    ...     index = index_tar(file.fileno(), 10_240)
+    ...     index = index_tar(partial(os.pread, file.fileno()), 10_240)
     >>> index.find("1.jpg"), index.find("2.jpg")
     ((512, 5), 'its tar file has no member of this name')
     """
@@ -110,13 +111,13 @@ class TarIndex:
         return self.problem or "its tar file has no member of this name"
 
 
-def index_tar(descriptor: int, size: int) -> TarIndex:
+def index_tar(read: Read, size: int) -> TarIndex:
     """Read the headers of a tar file.
 
     Parameters
     ----------
-    descriptor : int
-        Of the open file, whose position is neither used nor changed.
+    read : callable
+        Reads from the open file: ``read(count, at)``, as `os.pread` does.
     size : int
         Of the file, in bytes.
 
@@ -128,7 +129,7 @@ def index_tar(descriptor: int, size: int) -> TarIndex:
     names, starts, sizes = bytearray(), array("q"), array("q")
     problem = ""
     try:
-        for member in _members(descriptor, size):
+        for member in _members(read, size):
             names += _hash(member.name)
             starts.append(member.start)
             sizes.append(member.size)
@@ -155,10 +156,10 @@ def _hash(name: bytes) -> bytes:
     return blake2b(name, digest_size=16).digest()
 
 
-def _members(descriptor: int, size: int) -> Iterator[_Member]:
+def _members(read: Read, size: int) -> Iterator[_Member]:
     at, said = 0, dict[bytes, bytes]()
     while at < size:
-        header = _read(descriptor, BLOCK, at)
+        header = _read(read, BLOCK, at)
         if header == _ZEROS:
             _check_end(at, size)
             return
@@ -169,12 +170,12 @@ def _members(descriptor: int, size: int) -> Iterator[_Member]:
             at = _after(start, length, size)
             if length > EXTENSION or at > size:
                 raise _DamageError(f"is damaged at byte {start - BLOCK:,} (an extended header)")
-            _extend(said, kind, _read(descriptor, length, start), start - BLOCK)
+            _extend(said, kind, _read(read, length, start), start - BLOCK)
             continue
         if b"size" in said:
             length = _decimal(said[b"size"], at)
         if kind == b"S":
-            start = _after_sparse(descriptor, header, start)
+            start = _after_sparse(read, header, start)
         name, why = _name(header, said), _unread(kind, header, said)
         if kind in _EMPTY:
             length = 0
@@ -193,9 +194,9 @@ def _check_end(at: int, size: int) -> None:
         )
 
 
-def _read(descriptor: int, count: int, at: int) -> bytes:
+def _read(read: Read, count: int, at: int) -> bytes:
     try:
-        data = os.pread(descriptor, count, at)
+        data = read(count, at)
     except OSError as error:
         raise _DamageError(f"cannot be read at byte {at:,} ({error.strerror})") from error
     if len(data) < count:
@@ -247,11 +248,11 @@ def _after(start: int, length: int, size: int) -> int:
     return size if end == size else start + -(-length // BLOCK) * BLOCK
 
 
-def _after_sparse(descriptor: int, header: bytes, start: int) -> int:
+def _after_sparse(read: Read, header: bytes, start: int) -> int:
     """Where the content of a sparse file of GNU begins: after the blocks that go on with its map."""
     goes_on = header[482:483]
     while goes_on not in (b"", b"\0"):
-        goes_on = _read(descriptor, BLOCK, start)[504:505]
+        goes_on = _read(read, BLOCK, start)[504:505]
         start += BLOCK
     return start
 

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import RunError
+from hybrid.utils.links import FOLLOW, lies_in
+from hybrid.utils.reading import MANIFEST as KIND
 from hybrid.utils.reading import (
-    FOLLOW,
     MODEL,
     UnusableFileError,
     checked,
     hash_file,
-    lies_in,
     read_json,
 )
-from hybrid.utils.reading import MANIFEST as KIND
 
 MANIFEST = "manifest.json"
 FORMAT = 1

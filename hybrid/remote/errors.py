@@ -8,7 +8,6 @@ a bad file.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 from hybrid.errors import HybridError
 
 # Packages whose errors are those of a server, of the way to it, or of credentials.
-_LIBRARIES = {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google"}
+_LIBRARIES = {"aiobotocore", "aiohttp", "asyncio", "botocore", "fsspec", "gcsfs", "google"}
 _OF_THIS_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 _MISSING, _REFUSED = {"404", "410", "NoSuchKey"}, {"401", "403", "AccessDenied"}
+_NO_RANGE = {"416", "InvalidRange"}
 _CREDENTIALS = {
     *("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"),
     *("RequestTimeTooSkewed", "TokenRefreshRequired", "NotSignedUp", "AccountProblem"),
@@ -68,13 +68,29 @@ class RemoteFileError(HybridError, OSError):
         return f"{self.filename}: {self.strerror}"
 
 
+class MissingRemoteFileError(RemoteFileError, FileNotFoundError):
+    """There is no file at a URL.
+
+    Examples
+    --------
+    >>> print(MissingRemoteFileError("s3://bucket/a.csv"))
+    s3://bucket/a.csv: No such file or directory
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(errno.ENOENT, os.strerror(errno.ENOENT), url)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For worker processes."""
+        return type(self), (self.filename,)
+
+
 def is_of_server(error: Exception) -> bool:
     """Whether `explain` knows an exception: it is no fault of the program or of a disk here."""
     if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
         return False
     library = type(error).__module__.split(".")[0]
-    known = (OSError, TimeoutError, asyncio.TimeoutError)
-    return isinstance(error, known) or library in _LIBRARIES
+    return isinstance(error, (OSError, TimeoutError)) or library in _LIBRARIES
 
 
 def explain(url: str, error: Exception) -> HybridError:
@@ -98,13 +114,20 @@ def explain(url: str, error: Exception) -> HybridError:
     Examples
     --------
     >>> explain("s3://bucket/a.csv", FileNotFoundError("bucket/a.csv"))
-    RemoteFileError(2, 'No such file or directory')
+    MissingRemoteFileError(2, 'No such file or directory')
     >>> print(explain("http://localhost:1/a.csv", ConnectionRefusedError(111, "Connection refused")))
     http://localhost:1/a.csv: expected an answer of the server, found: [Errno 111] Connection refused.
     Is the address right, and the server up? What is done is kept: the same command goes on.
     """
     if isinstance(error, (RemoteError, RemoteFileError)):
         return error
+    cause = error.__cause__
+    if (
+        isinstance(error, FileNotFoundError)
+        and isinstance(cause, Exception)
+        and is_of_server(cause)
+    ):
+        error = cause  # fsspec says so of whatever a web server answers
     code, scheme = _code(error), url.split(":")[0]
     if code in _PLACE:
         return RemoteError(
@@ -115,10 +138,12 @@ def explain(url: str, error: Exception) -> HybridError:
         return RemoteError(
             f"{url}: expected credentials that the server takes, found: {error}. {advice}."
         )
-    if isinstance(error, FileNotFoundError) or code in _MISSING:
-        return RemoteFileError(errno.ENOENT, os.strerror(errno.ENOENT), url)
     if isinstance(error, PermissionError) or code in _REFUSED:
         return RemoteFileError(errno.EACCES, f"the server refuses it ({_line(error)})", url)
+    if code in _MISSING or (isinstance(error, FileNotFoundError) and not code):
+        return MissingRemoteFileError(url)
+    if code in _NO_RANGE:
+        return RemoteFileError(errno.ERANGE, "it ends before", url)
     if isinstance(error, IsADirectoryError):
         return RemoteFileError(errno.EISDIR, os.strerror(errno.EISDIR), url)
     return NoAnswerError(

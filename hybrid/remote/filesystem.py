@@ -11,7 +11,7 @@ from hybrid.remote.errors import NoAnswerError, explain, is_of_server
 
 T = TypeVar("T")
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-# Before another attempt. The libraries for S3 and Google Cloud Storage try again by themselves, too.
+# Before another attempt. botocore (AWS_MAX_ATTEMPTS) and gcsfs try again by themselves, too.
 PAUSES = (0.5, 2.0)
 _EXTRAS = {"s3": "remote", "http": "remote", "https": "remote", "gs": "gcs"}
 
@@ -85,6 +85,8 @@ def filesystem(url: str) -> tuple[Any, str]:
             f'not installed. Install them with: pip install "hybrid-posters[{_EXTRAS[scheme]}]"'
         ) from error
     found = fsspec.filesystem(scheme, **_options(scheme))
+    if scheme == "s3":
+        found.retries = 1  # by s3fs, on top of each of the others
     return found, kind._strip_protocol(url)
 
 

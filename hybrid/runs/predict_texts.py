@@ -20,9 +20,9 @@ from hybrid.runs.record_parts import TextEncoderRecord
 from hybrid.text_encoders.registry import TEXT_ENCODERS, downloads_folders
 from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
+from hybrid.utils.links import lies_in
 from hybrid.utils.options import Rule, list_unused, one_or_each
 from hybrid.utils.read_only import read_only
-from hybrid.utils.reading import lies_in
 
 OTHER_FILES = (
     "If its files differ, name the right one with --text-encoder FOLDER; else fit the run again."

@@ -23,6 +23,7 @@ from hybrid.features.fusion import block_kind
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import BLOCKS
 from hybrid.images.decode import BadPoster
+from hybrid.remote.address import remote_url
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.record_parts import (
     BackboneRecord,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
     """File, hash, column roles and numbers of items of a catalogue that is not narrowed."""
     return CatalogueRecord(
-        path=str(catalogue.path),
+        path=remote_url(catalogue.path) or str(catalogue.path),
         sha256=catalogue.sha256,
         columns=catalogue.columns,
         items=len(catalogue),

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from hybrid.backbones.digests import digests
 from hybrid.errors import HybridError, RunError, WeightsError
+from hybrid.remote.address import remote_url
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import WeightsRecord
 from hybrid.splitting.split_file import read_split
-from hybrid.utils.reading import CATALOGUE, hash_file, lies_in
+from hybrid.utils.links import lies_in
+from hybrid.utils.reading import CATALOGUE, hash_file
 
 SHOWN = 12  # digits of a hash
 
@@ -19,8 +21,8 @@ def find_catalogue(folder: Path, record: RunRecord) -> Path:
     """Find the catalogue that a run was fitted on.
 
     It is searched for in the project that the run is in, at the recorded path, and in the current directory;
-    a file that lies in neither is not read. The first file with the recorded hash is taken. Where no hash was
-    recorded, the file of this name in the project is taken.
+    a file that lies in neither, or at a URL, is not read. The first file with the recorded hash is taken.
+    Where no hash was recorded, the file of this name in the project is taken.
 
     Parameters
     ----------
@@ -152,7 +154,9 @@ def _find(
     what = {"splits": "split"}.get(option, option)
     wanted = f" (sha256 {sha256[:SHOWN]}…)" if sha256 else ""
     seen = f"none at {recorded or 'a recorded path'}"
-    if exist and not there:
+    if recorded and remote_url(recorded):  # of a run that someone else made it could be any
+        seen = f"its URL {recorded}, which is read only where you name it"
+    elif exist and not there:
         seen = f"one outside the project at {exist[0]}, which is read only where you name it"
     elif there:
         seen = f"another one at {there[0]} ({(hash_of(there[0]) or 'unreadable')[:SHOWN]}…)"

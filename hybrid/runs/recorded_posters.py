@@ -8,17 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.images.references import join_folder
+from hybrid.remote.address import remote_url
 from hybrid.runs.record import RunRecord
 from hybrid.runs.recorded_files import find_catalogue
 from hybrid.types import ColumnOptions
-from hybrid.utils.reading import lies_in
+from hybrid.utils.links import lies_in
 
 
 def relative_posters(catalogue: Catalogue) -> str | None:
-    """The folder that was named for the posters, relative to the catalogue's; None where none was."""
-    if catalogue.posters_folder is None:
+    """The folder that was named for the posters, relative to the catalogue's; None where none was.
+
+    If it is at a URL, that; if only the catalogue is at one, the absolute path.
+    """
+    posters, here = catalogue.posters_folder, catalogue.path.parent
+    if posters is None:
         return None
-    return os.path.relpath(catalogue.posters_folder, catalogue.path.parent)
+    if url := remote_url(posters):
+        return url
+    return str(posters.absolute()) if remote_url(here) else os.path.relpath(posters, here)
 
 
 def load_like(
@@ -56,7 +64,7 @@ def use_recorded_posters(
         return catalogue
     here = catalogue.path.parent
     project = here.absolute().parent if folder is None else folder.absolute().parent.parent
-    posters = here / made.posters
+    posters = Path(join_folder(here, made.posters))
     if not lies_in(posters, here, project):
         warnings.warn(
             f"the run names {posters} as the folder of its posters, which lies outside its project: no "

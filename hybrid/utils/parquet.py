@@ -23,7 +23,7 @@ from hybrid.utils.parquet_pages import (
     DamagedParquetError,
     read_chunk,
 )
-from hybrid.utils.reading import CATALOGUE, open_file
+from hybrid.utils.reading import CATALOGUE, open_file, size_of
 from hybrid.utils.unpacking import UnpackedTooLargeError, limit_of
 
 BUFFER = 2**20  # bytes of a column that are read at a time; else all that a row group has of it
@@ -64,7 +64,7 @@ def open_parquet(content: Any, path: str | Path) -> Any:
     """
     import pyarrow.parquet
 
-    limit = limit_of(Path(path).stat().st_size)
+    limit = limit_of(size_of(path))
     # Else all pages of a column stay in memory until its last batch is read.
     file = pyarrow.parquet.ParquetFile(content, buffer_size=BUFFER, pre_buffer=False)
     size, repeating = 0, set()

@@ -1,7 +1,8 @@
 """Every file that is read is opened here: a regular file, without waiting, no larger than its kind may be.
 
-A pipe or a device in the place of a file would be waited for, or read, for ever. The errors are those of the
-operating system as well (`OSError`), so that whoever reads a file names the command or option to mend it.
+A pipe or a device in the place of a file would be waited for, or read, for ever. What lies at a URL is copied
+to an unnamed file of this machine, and that is opened. The errors are those of the operating system as well
+(`OSError`), so that whoever reads a file names the command or option to mend it.
 `tests/test_architecture.py` finds files that are opened in another way.
 """
 
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid.errors import HybridError
+from hybrid.remote.address import remote_url
+from hybrid.remote.copies import open_copy
+from hybrid.remote.objects import status
 from hybrid.utils.strict_json import load_json
 
 # Errors of opening a file that say what is in its place, and not that the disk refuses.
@@ -25,7 +29,6 @@ _INSTEAD = {
     errno.ENXIO: "it is a socket, not a regular file",
     errno.ENOTDIR: "there is a file in the place of its folder",
 }
-FOLLOW = "HYBRID_FOLLOW_LINKS"
 _KB, _MB, _GB = 2**10, 2**20, 2**30
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -141,7 +144,7 @@ def open_file(path: str | Path, kind: FileKind) -> BinaryIO:
     Parameters
     ----------
     path : str or Path
-        A symbolic link is followed.
+        A symbolic link is followed. Of a URL a copy is opened (`hybrid.remote.copies`).
     kind : FileKind
         The file may not be larger than this kind of files is.
 
@@ -156,6 +159,8 @@ def open_file(path: str | Path, kind: FileKind) -> BinaryIO:
         If it is not a regular file, or too large; it is an `OSError`, too.
     OSError
         If it cannot be opened.
+    RemoteError
+        If the server of a URL does not answer, or refuses the credentials.
 
     Examples
     --------
@@ -168,6 +173,8 @@ def open_file(path: str | Path, kind: FileKind) -> BinaryIO:
     ...
     hybrid.utils.reading.UnusableFileError: .: expected a text file, a regular file of at most 64 MiB, ...
     """
+    if url := remote_url(path):
+        return open_copy(url, kind.limit)
     # Without O_NONBLOCK, opening a pipe waits for someone who writes into it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
@@ -240,24 +247,16 @@ def checked(path: Path, kind: FileKind) -> Path:
     >>> checked(Path("a.txt"), TEXT).name
     'a.txt'
     """
+    if remote_url(path):
+        raise UnusableFileError(path, kind, "a URL", errno.EINVAL)
     open_file(path, kind).close()
     return path
 
 
-def lies_in(path: Path, *folders: Path) -> bool:
-    """Whether a path, all links followed, lies in one of the folders.
-
-    Where the environment variable ``HYBRID_FOLLOW_LINKS`` is 1, links are not followed first: whoever sets it
-    trusts those in a project.
-
-    Examples
-    --------
-    >>> lies_in(Path("posters/1.jpg"), Path()), lies_in(Path("posters/../../1.jpg"), Path())
-    (True, False)
-    """
-    real = os.path.abspath if os.environ.get(FOLLOW) == "1" else os.path.realpath
-    there = Path(real(path))
-    return any(there.is_relative_to(real(folder)) for folder in folders)
+def size_of(path: str | Path) -> int:
+    """Bytes of a file, as the disk or the server of a URL tells."""
+    url = remote_url(path)
+    return (status(url).size or 0) if url else Path(path).stat().st_size
 
 
 def open_text(

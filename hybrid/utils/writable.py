@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid.errors import RunError
+from hybrid.remote.address import remote_url
 from hybrid.utils.files import TEMPORARY
 from hybrid.utils.outputs import output_problem
 
@@ -59,6 +60,7 @@ def check_new_file(
     ...
     hybrid.errors.RunError: --out: expected a file in a folder that exists, found nowhere/predictions.csv.
     """
+    check_local(option, path)
     if not path.parent.is_dir():
         raise RunError(f"{option}: expected a file in a folder that exists, found {path}.")
     if path.exists() and not path.is_file():  # a device, say: a file would take its place
@@ -90,6 +92,7 @@ def check_new_folder(option: str, path: Path) -> None:
     >>> Path("runs").exists()
     False
     """
+    check_local(option, path)
     there = nearest_folder(path)
     if not there.is_dir():
         raise RunError(f"{option}: expected a folder at {path}, found that {there} is none.")
@@ -97,6 +100,28 @@ def check_new_folder(option: str, path: Path) -> None:
         raise RunError(
             f"{option}: expected a folder that can be written at {path}, found that {there} cannot be: "
             f"{reason}. Choose another {option}."
+        )
+
+
+def check_local(option: str, path: Path) -> None:
+    """Check that what is to be written is on this machine.
+
+    Raises
+    ------
+    RunError
+        If it is at a URL.
+
+    Examples
+    --------
+    >>> check_local("--out", Path("s3://bucket/report.html"))
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.RunError: --out: expected a path of this machine, found s3://bucket/report.html. ...
+    """
+    if url := remote_url(path):
+        raise RunError(
+            f"{option}: expected a path of this machine, found {url}. Write it here, and copy it there when "
+            "it is complete."
         )
 
 

@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_places_are_those_of_tarfile(sizes: dict[str, int], kind: str) -> None:
         with tarfile.open(path) as tar:
             expected = {each.name: (each.offset_data, each.size) for each in tar.getmembers()}
         with path.open("rb") as file:
-            index = index_tar(file.fileno(), path.stat().st_size)
+            index = index_tar(partial(os.pread, file.fileno()), path.stat().st_size)
         assert {name: index.find(name) for name in expected} == expected
 
 
@@ -325,9 +326,9 @@ def test_headers_are_read_once_by_all_threads(
 ) -> None:
     made = []
 
-    def noted(descriptor: int, size: int) -> tar_index.TarIndex:
-        made.append(descriptor)
-        return index_tar(descriptor, size)
+    def noted(read: tar_index.Read, size: int) -> tar_index.TarIndex:
+        made.append(read)
+        return index_tar(read, size)
 
     monkeypatch.setattr(tar_members, "index_tar", noted)
     paths = [pack(tmp_path / f"{i}.tar", {f"{j}.jpg": b"%d" % j for j in range(50)}) for i in "ab"]

@@ -14,8 +14,9 @@ pytest.importorskip("moto", reason="needs moto[s3]")
 
 import fsspec
 
+from hybrid.datasets.sample import write_sample
 from hybrid.remote import filesystem
-from tests.remote.server import S3Server
+from tests.remote.server import S3Server, settings
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +38,9 @@ class Bucket:
 
     def upload(self, folder: Path, to: str = "") -> str:
         """Put every file of a folder into the bucket; gives the URL of the folder there."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                name = "/".join(filter(None, (self.name, to, str(path.relative_to(folder)))))
-                self.fs.pipe_file(name, path.read_bytes())
+        files = (path for path in folder.rglob("*") if path.is_file())
+        place = "/".join(filter(None, (self.name, to)))
+        self.fs.pipe({f"{place}/{path.relative_to(folder)}": path.read_bytes() for path in files})
         return f"{self.url}/{to}".rstrip("/")
 
     def put(self, name: str, content: bytes) -> str:
@@ -50,17 +50,28 @@ class Bucket:
 
 @pytest.fixture
 def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    settings = {
-        "AWS_ENDPOINT_URL": s3_server.url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-    for name, value in settings.items():
+    for name, value in settings(s3_server).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(filesystem, "PAUSES", (0.0,))
     yield Bucket(s3_server)
     # They remember the address of the server and the credentials.
     fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sample, of 60 films, not to be changed."""
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder, n_items=60)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def remote_sample(sample: Path, s3_server: S3Server) -> str:
+    """The URL of the same folder, not to be changed; a test that reads it needs `s3`, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings(s3_server).items():
+            patch.setenv(name, value)
+        url = Bucket(s3_server).upload(sample, "films")
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        return url

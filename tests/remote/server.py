@@ -44,3 +44,15 @@ class S3Server:
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+
+def settings(server: S3Server) -> dict[str, str]:
+    """Environment variables for its clients."""
+    return {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+    }

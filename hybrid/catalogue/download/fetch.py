@@ -32,6 +32,7 @@ from hybrid.utils.files import TEMPORARY, locked, make_folder, remove
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.outputs import is_forced, output_problem
 from hybrid.utils.refusals import describe_refusal
+from hybrid.utils.writable import check_local
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def fetch_posters(
     start = time.perf_counter()
     path = catalogue.path
     out = Path(out) if out else path.with_name(f"{path.stem}-posters.csv")
+    check_local("--out", out)
     separator = catalogue.columns.label_separator
     column = find_url_column(catalogue.table, url_column, path, separator)
     given = catalogue.table[column].astype(str)

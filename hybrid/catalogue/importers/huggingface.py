@@ -35,8 +35,9 @@ from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
 from hybrid.utils.counts import counted
+from hybrid.utils.links import lies_in
 from hybrid.utils.parquet import open_parquet
-from hybrid.utils.reading import DATA_SET, TEXT, checked, lies_in, parse_json, read_json
+from hybrid.utils.reading import DATA_SET, TEXT, checked, parse_json, read_json
 from hybrid.utils.unpacking import UnpackedTooLargeError
 
 ROWS = 256  # that are in memory at once

@@ -12,7 +12,7 @@ from hybrid.catalogue.importers.importer import Notes
 from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.errors import SettingError
 from hybrid.utils.csv_text import unescape_formula
-from hybrid.utils.reading import lies_in
+from hybrid.utils.links import lies_in
 
 OWN = ("id", "genres", "poster")  # an item keeps its id and labels; a poster is copied
 

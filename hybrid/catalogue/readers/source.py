@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hybrid.errors import CatalogueError, SettingError
+from hybrid.remote.address import remote_url
 from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.options import given_options
 from hybrid.utils.reading import CATALOGUE, open_file
@@ -104,7 +105,7 @@ def open_source(path: Path, hashed: bool = True) -> Source:
                 digest.update(block)
     except FileNotFoundError:
         raise CatalogueError(
-            f"expected a catalogue at {path}, found no such file. "
+            f"expected a catalogue at {remote_url(path) or path}, found no such file. "
             "Go to its folder, or name it with --catalogue."
         ) from None
     except OSError as error:
@@ -122,7 +123,9 @@ def open_source(path: Path, hashed: bool = True) -> Source:
 
 
 def _unreadable(path: Path, error: OSError) -> CatalogueError:
-    return CatalogueError(f"cannot read the catalogue {path}: {error.strerror or error}.")
+    return CatalogueError(
+        f"cannot read the catalogue {remote_url(path) or path}: {error.strerror or error}."
+    )
 
 
 def _broken(path: Path, error: Exception) -> CatalogueError:

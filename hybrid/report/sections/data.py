@@ -9,6 +9,8 @@ from typing import Any
 
 from hybrid.catalogue import Catalogue
 from hybrid.images.files import is_there
+from hybrid.remote.address import remote_url
+from hybrid.remote.objects import Listings
 from hybrid.report.comparison import Comparison
 from hybrid.types import PARTS, BadRow
 
@@ -135,7 +137,8 @@ def _check_command(catalogue: Catalogue) -> str:
         "poster-column": columns.poster if columns.poster != "poster" else None,
         "posters": catalogue.posters_folder,
     }
-    given = [f"--{name} {quote(str(value))}" for name, value in options.items() if value]
+    named = ((name, remote_url(value) or str(value)) for name, value in options.items() if value)
+    given = [f"--{name} {quote(value)}" for name, value in named]
     return " ".join(["hybrid check", *given, "--json"])
 
 
@@ -167,9 +170,9 @@ def _absent_posters(comparison: Comparison) -> list[BadRow]:
     catalogue = comparison.catalogue
     if catalogue.columns.poster is None:
         return []
-    problems = catalogue.poster_problems
+    problems, listings = catalogue.poster_problems, Listings()
     return [
         catalogue.bad_row(i, problems.get(i, "file not found"))
         for i in range(len(catalogue))
-        if not any(map(is_there, catalogue.poster_files(i)))
+        if not any(is_there(file, listings) for file in catalogue.poster_files(i))
     ]

@@ -1,0 +1,201 @@
+"""A catalogue at a URL is the same as its copy here; what is written stays here."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import pytest
+
+from hybrid import load_catalogue
+from hybrid.cli.main import COMMANDS, hybrid
+from hybrid.cli.path_types import LocalPath, Location
+from hybrid.errors import CatalogueError, RunError, SettingError
+from hybrid.remote import copies
+from hybrid.remote.errors import NoAnswerError, RemoteFileError
+from hybrid.types import ColumnOptions
+from hybrid.utils.reading import CATALOGUE, TEXT, checked, open_file, read_text
+from hybrid.utils.writable import check_new_file, check_new_folder
+from tests.remote.conftest import Bucket
+
+Run = Callable[..., Any]
+
+
+FORMATS = {
+    "csv": lambda frame, path: frame.to_csv(path, index=False),
+    "csv.gz": lambda frame, path: path.write_bytes(gzip.compress(frame.to_csv().encode())),
+    "jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True),
+    "parquet": lambda frame, path: frame.to_parquet(path),
+    "xlsx": lambda frame, path: frame.to_excel(path, index=False),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_it_is_read_as_the_file_here(form: str, sample: Path, s3: Bucket, tmp_path: Path) -> None:
+    pytest.importorskip({"parquet": "pyarrow", "xlsx": "python_calamine"}.get(form, "json"))
+    path = tmp_path / f"films.{form}"
+    FORMATS[form](pd.read_csv(sample / "catalogue.csv", dtype=str), path)
+    here, there = load_catalogue(path), load_catalogue(s3.put(path.name, path.read_bytes()))
+    assert there.sha256 == here.sha256
+    assert there.columns == here.columns
+    pd.testing.assert_frame_equal(there.table, here.table)
+    assert (there.labels == here.labels).all()
+
+
+def test_one_copy_serves_all_that_read_it_until_it_changes(
+    s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+    read = copies.read_range
+    monkeypatch.setattr(copies, "BLOCK", 1000)
+    monkeypatch.setattr(copies, "read_range", lambda *a: asked.append(a[1]) or read(*a))
+    content = bytes(range(256)) * 20
+    url = s3.put("a.bin", content)
+    with open_file(url, TEXT) as one, open_file(Path(url), TEXT) as other:
+        assert one.read(10) == content[:10]
+        assert other.read() == content
+        assert one.read() == content[10:]
+        one.seek(-5, 2)
+        assert one.read() == content[-5:]
+    assert asked == [0, 1000, 2000, 3000, 4000, 5000]
+    s3.put("a.bin", b"other")
+    assert read_text(url, TEXT) == "other"
+
+
+def test_what_is_wrong_with_it_is_told(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CatalogueError, match=rf"catalogue at {s3.url}/no.csv, found no such file"):
+        load_catalogue(f"{s3.url}/no.csv")
+    url = s3.put("large.txt", bytes(2000))
+    with pytest.raises(RemoteFileError, match="its size in bytes, 2,000, is more than 1,000"):
+        copies.open_copy(url, 1000)
+    with pytest.raises(OSError, match=r"found a URL\. Put the file itself there"):
+        checked(Path(url), CATALOGUE)
+    states = iter([copies.Status(2000, "a"), copies.Status(2000, "b")])
+    monkeypatch.setattr(copies, "status", lambda _: next(states))
+    with pytest.raises(RemoteFileError, match="it changed while it was read; try again"):
+        copies.open_copy(url, 10_000)
+
+
+def test_a_folder_of_posters_that_is_not_there_is_told(s3: Bucket, sample: Path) -> None:
+    s3.put("posters/a.jpg", b"image")
+    path = sample / "catalogue.csv"
+    assert load_catalogue(path, ColumnOptions(posters=Path(f"{s3.url}/posters")))
+    with pytest.raises(SettingError, match="--posters: expected a folder"):
+        load_catalogue(path, ColumnOptions(posters=Path(f"{s3.url}/no")))
+
+
+@pytest.fixture
+def project(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, and a folder with the sample beside it."""
+    shutil.copytree(sample, tmp_path / "here")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    monkeypatch.delenv("HYBRID_CACHE", raising=False)
+    return tmp_path
+
+
+def results(run: Path) -> tuple[bytes, Any]:
+    record = json.loads((run / "run.json").read_text())
+    return (run / "predictions.csv").read_bytes(), record["metrics"]
+
+
+def test_commands_do_the_same_as_with_the_files_here(
+    project: Path, remote_sample: str, s3: Bucket, hybrid_here: Run
+) -> None:
+    url = f"{remote_sample}/catalogue.csv"
+    here, there = project / "here", project / "there"
+
+    def both(*words: str, code: int = 0) -> list[Any]:
+        found = []
+        for folder, catalogue in ((here, "catalogue.csv"), (there, url)):
+            done = hybrid_here(*words, "--catalogue", catalogue, "--quiet", cwd=folder)
+            assert done.returncode == code, done.stderr
+            found.append(done.stdout.replace(url, "catalogue.csv"))
+        return found
+
+    a, b = both("check", "--json")
+    assert a == b
+    assert len(json.loads(a)["bad_rows"]) == 6
+    both("split")
+    assert (here / "splits.csv").read_bytes() == (there / "splits.csv").read_bytes()
+    fit = ("fit-svm", "--blocks", "text,metadata", "--name", "a")
+    a, b = both(*fit)
+    assert results(here / "runs/a") == results(there / "runs/a")
+    record = json.loads((there / "runs/a/run.json").read_text())
+    assert record["catalogue"]["path"] == url
+    both("predict", "a", "--out", "new.csv")
+    assert (here / "new.csv").read_bytes() == (there / "new.csv").read_bytes()
+    both("explain", "a", "f0000", "--html", "page.html")
+    thumbnails = [
+        (folder / "page.html").read_text().count("data:image") for folder in (here, there)
+    ]
+    assert thumbnails[0] == thumbnails[1] > 0
+    both("report")
+    both("audit", "--run", "a")
+    # A run that someone else made could name any address.
+    done = hybrid_here("explain", "a", "f0000", cwd=there)
+    assert done.returncode == 1
+    assert (
+        f"its URL {url}, which is read only where you name it. Name it with --catalogue"
+        in done.stderr
+    )
+
+
+def test_a_server_that_is_away_ends_a_command_and_no_poster_is_called_bad(
+    remote_sample: str, s3: Bucket, hybrid_here: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hybrid.images import files
+
+    read, asked = files.read_whole, list[str]()
+
+    def sometimes(url: str, *rest: Any) -> bytes:
+        asked.append(url)
+        if len(asked) > 20:
+            raise NoAnswerError(f"{url}: expected an answer of the server, found none.")
+        return read(url, *rest)
+
+    monkeypatch.setattr(files, "read_whole", sometimes)
+    done = hybrid_here("check", "--catalogue", f"{remote_sample}/catalogue.csv", "--quiet")
+    assert done.returncode == 1
+    assert "expected an answer of the server" in done.stderr
+    assert "bad" not in done.stdout + done.stderr
+
+
+def parameters() -> Iterator[tuple[str, click.Parameter]]:
+    context = click.Context(hybrid)
+    for name in COMMANDS:
+        command = hybrid.get_command(context, name)
+        assert command is not None
+        inner = [command]
+        if isinstance(command, click.Group):
+            inner = [command.commands[each] for each in command.list_commands(context)]
+        yield from ((name, one) for each in inner for one in each.params)
+
+
+def test_only_what_is_read_may_be_at_a_url() -> None:
+    named = [(name, one) for name, one in parameters() if isinstance(one.type, click.Path)]
+    open_to_urls = {str(one.name) for _, one in named if type(one.type) is Location}
+    assert open_to_urls == {"catalogue", "posters", "label_map"}
+    for name, one in named:
+        assert isinstance(one.type, Location), name
+        assert one.type.convert("file:///a/b.csv", one, None) == Path("/a/b.csv")
+        if isinstance(one.type, LocalPath):
+            with pytest.raises(click.BadParameter, match="expected a path of this machine"):
+                one.type.convert("s3://bucket/a", one, None)
+        else:
+            with pytest.raises(click.BadParameter, match="found ftp"):
+                one.type.convert("ftp://host/a", one, None)
+
+
+def test_python_programs_write_here_too() -> None:
+    for check in (lambda *a: check_new_file(*a, "predictions"), check_new_folder):
+        with pytest.raises(
+            RunError, match="--out: expected a path of this machine, found s3://b/a"
+        ):
+            check("--out", Path("s3://b/a"))
