@@ -81,7 +81,7 @@ tests: $(VENV)/installed-for-tests
 fault-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest --fault-counts=full tests/cache/test_kill.py tests/cache/test_power_cut.py \
 	  tests/cache/test_damage.py tests/cache/test_any_file.py tests/cache/test_state_machine.py \
-	  tests/cli/test_disk_faults.py tests/cli/test_signals.py tests/remote/test_fault_cache.py
+	  tests/cli/test_disk_faults.py tests/cli/test_signals.py tests/remote/test_fault_cache.py tests/cache/test_mirror.py
 
 slow-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest -m "slow and not gpu"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -14,14 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import hybrid.cache.store
 from hybrid.cache import EmbeddingCache, EmbeddingStore, compact, remote
 from hybrid.cache.gc import collect
 from hybrid.cache.verify import verify
 from hybrid.errors import CacheError
-from hybrid.remote.errors import RemoteError
+from hybrid.remote.errors import RemoteError, RemoteFileError
 from hybrid.utils.local_copy import local_copy
 from hybrid.utils.read_only import read_only
 
@@ -308,6 +309,46 @@ def test_a_reader_goes_on_while_another_machine_compacts_and_collects(
     assert len(reader.view.in_snapshot) == 1
 
 
+def once(bucket: Bucket, when: str, method: str, act: Callable[[], None]) -> None:
+    """Act at the next call of a method for a store."""
+
+    def call(called: str, name: str) -> None:
+        if called == method and name:
+            setattr(bucket, when, lambda *_: None)
+            act()
+
+    setattr(bucket, when, call)
+
+
+def test_a_snapshot_that_is_replaced_while_it_is_fetched_is_fetched_anew(
+    bucket: Bucket, here: Machine, there: Machine
+) -> None:
+    store = here.store()
+    fill(store)
+    append(store, 4)
+
+    def compact_and_collect() -> None:
+        assert compact(store)
+        collect(here.start())
+
+    once(bucket, "before", "list", compact_and_collect)
+    reader = there.store()
+    assert lost(reader, 1, 2, 3, 4) == []  # a snapshot that lacks its files would be a warning
+    assert reader.view.parts == reader.view.in_snapshot
+
+
+def test_what_another_process_of_this_machine_sends_meanwhile_is_not_taken_for_removed(
+    bucket: Bucket, here: Machine
+) -> None:
+    store = here.store()
+    append(store, 1)
+    once(bucket, "after", "list", lambda: append(here.store(), 2))
+    reader = here.store()
+    assert lost(reader, 1) == []
+    assert len(list(here.folder.rglob("part-*"))) == 2
+    assert lost(here.store(), 1, 2) == []
+
+
 def test_two_machines_that_compact_at_once_lose_nothing(
     bucket: Bucket, here: Machine, there: Machine
 ) -> None:
@@ -466,6 +507,27 @@ def test_a_full_disk_here_is_told_and_nothing_is_lost(
     assert lost(there.store(), 1, 3) == []
 
 
+def test_what_the_server_refuses_is_told_and_kept(
+    bucket: Bucket, here: Machine, there: Machine
+) -> None:
+    store = here.store()
+    append(store, 1)
+
+    def refuse(method: str, name: str) -> None:
+        raise RemoteFileError(
+            errno.EACCES, "the server refuses it (Forbidden)", bucket.url_of(name)
+        )
+
+    bucket.before = refuse
+    with pytest.raises(CacheError, match=r"cache cannot be used: .*part-.*Forbidden.*kept in"):
+        append(store, 2)
+    with pytest.raises(CacheError, match=r"cache cannot be used: .*Forbidden"):
+        there.start()
+    bucket.before = lambda *_: None
+    here.start()
+    assert lost(there.store(), 1, 2) == []
+
+
 def test_without_a_url_no_mirror_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYBRID_REMOTE", str(tmp_path / "mirrors"))
     append(EmbeddingCache(tmp_path / "cache").make(FIELDS), 1)
@@ -542,5 +604,14 @@ class TwoMachines(RuleBasedStateMachine):
         assert lost(self.machines[2].store(), *self.safe) == []
 
 
-TestTwoMachines = TwoMachines.TestCase
-TestTwoMachines.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+def test_two_machines_lose_nothing_whatever_they_do(
+    fault_counts: dict[str, int], tally: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: None
+    )  # takes long, and nobody pulls the plug
+    n = fault_counts["machines"]
+    run_state_machine_as_test(
+        TwoMachines, settings=settings(max_examples=n, stateful_step_count=12, deadline=None)
+    )
+    tally(f"two machines, a cache at a URL: {n} sequences of up to 12 steps, 0 rows lost")

@@ -27,17 +27,10 @@ import hybrid.extraction.plan
 from hybrid.remote import filesystem
 from tests.cache import fault_kill
 from tests.cache.fault_kill import StandIn, contents, write_catalogue
-from tests.remote.server import S3Server
+from tests.remote.server import S3Server, settings
 from tests.remote.way import Way
 
 MACHINES = 2
-SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_MAX_ATTEMPTS": "1",
-}
 
 
 def fork(mirrors: Path, *arguments: Any) -> int:
@@ -153,7 +146,7 @@ def main() -> None:
     filesystem.PAUSES = (0.1,)
     server = S3Server()
     way = Way(server.url)
-    os.environ.update(SETTINGS, AWS_ENDPOINT_URL=way.url)
+    os.environ.update(settings(server), AWS_ENDPOINT_URL=way.url)
     try:
         if not (child := os.fork()):  # this process has no threads
             make_bucket()
