@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,11 @@ from hybrid.cli.main import COMMANDS, hybrid
 from hybrid.cli.path_types import LocalPath, Location
 from hybrid.errors import CatalogueError, RunError, SettingError
 from hybrid.remote import copies
-from hybrid.remote.errors import NoAnswerError, RemoteFileError
+from hybrid.remote.errors import RemoteFileError
 from hybrid.types import ColumnOptions
 from hybrid.utils.reading import CATALOGUE, TEXT, checked, open_file, read_text
 from hybrid.utils.writable import check_new_file, check_new_folder
 from tests.remote.conftest import Bucket
-
-Run = Callable[..., Any]
-
 
 FORMATS = {
     "csv": lambda frame, path: frame.to_csv(path, index=False),
@@ -88,83 +83,6 @@ def test_a_folder_of_posters_that_is_not_there_is_told(s3: Bucket, sample: Path)
     assert load_catalogue(path, ColumnOptions(posters=Path(f"{s3.url}/posters")))
     with pytest.raises(SettingError, match="--posters: expected a folder"):
         load_catalogue(path, ColumnOptions(posters=Path(f"{s3.url}/no")))
-
-
-@pytest.fixture
-def project(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, and a folder with the sample beside it."""
-    shutil.copytree(sample, tmp_path / "here")
-    (tmp_path / "there").mkdir()
-    monkeypatch.chdir(tmp_path / "there")
-    monkeypatch.delenv("HYBRID_CACHE", raising=False)
-    return tmp_path
-
-
-def results(run: Path) -> tuple[bytes, Any]:
-    record = json.loads((run / "run.json").read_text())
-    return (run / "predictions.csv").read_bytes(), record["metrics"]
-
-
-def test_commands_do_the_same_as_with_the_files_here(
-    project: Path, remote_sample: str, s3: Bucket, hybrid_here: Run
-) -> None:
-    url = f"{remote_sample}/catalogue.csv"
-    here, there = project / "here", project / "there"
-
-    def both(*words: str, code: int = 0) -> list[Any]:
-        found = []
-        for folder, catalogue in ((here, "catalogue.csv"), (there, url)):
-            done = hybrid_here(*words, "--catalogue", catalogue, "--quiet", cwd=folder)
-            assert done.returncode == code, done.stderr
-            found.append(done.stdout.replace(url, "catalogue.csv"))
-        return found
-
-    a, b = both("check", "--json")
-    assert a == b
-    assert len(json.loads(a)["bad_rows"]) == 6
-    both("split")
-    assert (here / "splits.csv").read_bytes() == (there / "splits.csv").read_bytes()
-    fit = ("fit-svm", "--blocks", "text,metadata", "--name", "a")
-    a, b = both(*fit)
-    assert results(here / "runs/a") == results(there / "runs/a")
-    record = json.loads((there / "runs/a/run.json").read_text())
-    assert record["catalogue"]["path"] == url
-    both("predict", "a", "--out", "new.csv")
-    assert (here / "new.csv").read_bytes() == (there / "new.csv").read_bytes()
-    both("explain", "a", "f0000", "--html", "page.html")
-    thumbnails = [
-        (folder / "page.html").read_text().count("data:image") for folder in (here, there)
-    ]
-    assert thumbnails[0] == thumbnails[1] > 0
-    both("report")
-    both("audit", "--run", "a")
-    # A run that someone else made could name any address.
-    done = hybrid_here("explain", "a", "f0000", cwd=there)
-    assert done.returncode == 1
-    assert (
-        f"its URL {url}, which is read only where you name it. Name it with --catalogue"
-        in done.stderr
-    )
-
-
-def test_a_server_that_is_away_ends_a_command_and_no_poster_is_called_bad(
-    remote_sample: str, s3: Bucket, hybrid_here: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hybrid.images import files
-
-    read, asked = files.read_whole, list[str]()
-
-    def sometimes(url: str, *rest: Any) -> bytes:
-        asked.append(url)
-        if len(asked) > 20:
-            raise NoAnswerError(f"{url}: expected an answer of the server, found none.")
-        return read(url, *rest)
-
-    monkeypatch.setattr(files, "read_whole", sometimes)
-    done = hybrid_here("check", "--catalogue", f"{remote_sample}/catalogue.csv", "--quiet")
-    assert done.returncode == 1
-    assert "expected an answer of the server" in done.stderr
-    assert "bad" not in done.stdout + done.stderr
 
 
 def parameters() -> Iterator[tuple[str, click.Parameter]]:

@@ -184,6 +184,17 @@ def test_rows_of_a_parquet_file_are_read(s3: Bucket, tmp_path: Path) -> None:
     assert [read_poster(f"{url}#image#{i}") for i in range(20)] == images
 
 
+def test_the_images_of_a_parquet_catalogue_are_its_posters(s3: Bucket, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    images = [{"bytes": b"%d" % i * 100, "path": None} for i in range(20)]
+    table = pa.table({"id": list(map(str, range(20))), "genres": ["a"] * 20, "image": images})
+    pq.write_table(table, tmp_path / "a.parquet")
+    films = load_catalogue(s3.put("a.parquet", (tmp_path / "a.parquet").read_bytes()))
+    assert [read_poster(path) for path in films.poster_paths] == [one["bytes"] for one in images]
+
+
 def test_cells_are_relative_to_a_folder_at_a_url_or_urls_in_it(s3: Bucket, tmp_path: Path) -> None:
     folder = Path(f"{s3.url}/posters")
     s3.put("posters/a/1.jpg", b"image")
