@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
@@ -14,6 +17,7 @@ from hybrid import load_catalogue
 from hybrid.cli.main import COMMANDS, hybrid
 from hybrid.cli.path_types import LocalPath, Location
 from hybrid.errors import CatalogueError, RunError, SettingError
+from hybrid.images.files import read_poster
 from hybrid.remote import copies
 from hybrid.remote.errors import RemoteFileError
 from hybrid.types import ColumnOptions
@@ -116,3 +120,24 @@ def test_python_programs_write_here_too() -> None:
             RunError, match="--out: expected a path of this machine, found s3://b/a"
         ):
             check("--out", Path("s3://b/a"))
+
+
+def test_a_catalogue_and_its_posters_on_a_web_server(sample: Path, tmp_path: Path) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    (tmp_path / "large.bin").write_bytes(
+        bytes(range(256)) * 5000
+    )  # more than is asked for at first
+    (tmp_path / "films").symlink_to(sample)
+    here = load_catalogue(sample / "catalogue.csv")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        there = load_catalogue(f"{url}/films/catalogue.csv")
+        assert there.sha256 == here.sha256
+        for path, other in zip(there.poster_paths, here.poster_paths, strict=True):
+            assert not path or read_poster(path) == read_poster(other)
+        assert read_poster(f"{url}/large.bin") == bytes(range(256)) * 5000
+        server.shutdown()
