@@ -13,7 +13,7 @@ from hybrid.utils.counts import counted
 
 
 @click.command("fetch-posters")
-@common_options("catalogue", "workers", "force")
+@common_options("catalogue", "workers", "cluster", "force")
 @click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]")
 @click.option(
     "--url-column", help="Column with the URLs, or TMDB's paths.  [default: found by its cells]"

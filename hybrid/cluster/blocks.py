@@ -40,10 +40,13 @@ class SetAside(NamedTuple):
     ----------
     block : object
     reason : str
+    deaths : int, default=0
+        Workers that died under it, where this is why.
     """
 
     block: Any
     reason: str
+    deaths: int = 0
 
 
 @dataclass
@@ -93,7 +96,8 @@ class BlockRun(Generic[B, R]):
 
     A worker has one block at a time. Results come as they are finished, in any order. A block whose worker
     died is done again by another; where workers died under it again without progress, it waits until all
-    others are done, and is then tried alone; after `enough_deaths` of them it is set aside.
+    others are done, and is then tried alone; after `enough_deaths` of them it is set aside. Where workers
+    die under all blocks, and none is ever finished, no block is to blame, and the run ends.
 
     Parameters
     ----------
@@ -106,6 +110,17 @@ class BlockRun(Generic[B, R]):
         After a signal, workers are told to stop, and the results of what they have done are waited for.
     progressed : callable, optional
         Whether some of a block was finished before its worker died: then the death does not count.
+    remaining : callable, optional
+        What is left of a block when it is handed out, for the first time or again.
+    most : int, optional
+        Blocks that may be under way; by default one a worker.
+    patience : float, default=60
+        Seconds that blocks under way have to come to an end, once the command was interrupted.
+
+    Raises
+    ------
+    ClusterError
+        From the iterator, if the scheduler is gone, no worker can do anything, or all of them die.
     """
 
     def __init__(
@@ -115,9 +130,13 @@ class BlockRun(Generic[B, R]):
         blocks: Sequence[B],
         interrupted: Interrupts,
         progressed: Callable[[B], bool] = lambda block: False,
+        remaining: Callable[[B], B] = lambda block: block,
+        most: int | None = None,
+        patience: float = STOP_SECONDS,
     ) -> None:
         self.cluster, self.function, self.interrupted = cluster, function, interrupted
-        self.progressed = progressed
+        self.progressed, self.remaining = progressed, remaining
+        self.most, self.patience = most, patience
         self.name = f"{BLOCKS}{uuid.uuid4().hex}"
         self.pending = deque(_Entry(block) for block in blocks)
         self.suspects: deque[_Entry[B]] = deque()
@@ -127,6 +146,9 @@ class BlockRun(Generic[B, R]):
         self.bad_workers: set[str] = set()
         self._submitted = 0
         self._finished = self._innocent = 0  # blocks, and deaths under these
+        self._fruitful = False  # whether any block was finished, or made progress
+        self._dead: list[_Entry[B]] = []  # what each worker died under, until then
+        self._most_workers = 0
         self._forgotten = False  # by a scheduler that was restarted before that was noticed
         self._workers: list[str] = []
         self._looked, self._worked = -math.inf, time.monotonic()
@@ -138,7 +160,7 @@ class BlockRun(Generic[B, R]):
         return Queue(self.name, client=self.cluster.client)
 
     def __iter__(self) -> Iterator[R | SetAside]:
-        """Yield the results, and the blocks that were set aside."""
+        """Yield the results, what was told before the end of a block, and the blocks that were set aside."""
         try:
             while self.pending or self.suspects or self.running:
                 if self.interrupted():
@@ -158,7 +180,8 @@ class BlockRun(Generic[B, R]):
         if not self.pending and not self.running and self.suspects:
             self._try_suspects(workers)
         # One more than there are workers, so that a cluster that adapts sees that it should grow.
-        while self.pending and len(self.running) <= len(workers):
+        most = len(workers) + 1 if self.most is None else min(self.most, len(workers) + 1)
+        while self.pending and len(self.running) < most:
             self._start(self.pending.popleft(), workers)
 
     def _try_suspects(self, workers: Sequence[str]) -> None:
@@ -174,6 +197,7 @@ class BlockRun(Generic[B, R]):
 
         self._submitted += 1
         entry.number, entry.begun = self._submitted, False
+        entry.block = self.remaining(entry.block)
         # Only where one is to be avoided: a block that waits for workers that died waits forever.
         entry.only = set(workers) - self.bad_workers if self.bad_workers else set()
         future = self.cluster.client.submit(
@@ -191,7 +215,7 @@ class BlockRun(Generic[B, R]):
 
     def _collect(self) -> Iterator[R | SetAside]:
         """What workers have delivered, and what became of blocks that ended without."""
-        from hybrid.cluster.worker import Begun
+        from hybrid.cluster.worker import Begun, Told
 
         ended = [future for future in self.running if future.status != "pending"]
         delivered = self._deliveries()  # a worker delivers before it ends
@@ -203,6 +227,9 @@ class BlockRun(Generic[B, R]):
                 continue  # it was done twice
             if isinstance(outcome, Begun):
                 self.running[future].begun = True
+            elif isinstance(outcome, Told):
+                self._fruitful = True
+                yield outcome.part
             else:
                 yield from self._outcome(outcome, self._remove(future))
                 future.release()
@@ -235,6 +262,7 @@ class BlockRun(Generic[B, R]):
         else:
             self._finished += 1
             self._innocent += entry.died
+            self._fruitful = True
             yield outcome
 
     def _undelivered(self, future: Future[Any], entry: _Entry[B]) -> Iterator[SetAside]:
@@ -248,19 +276,41 @@ class BlockRun(Generic[B, R]):
             future.result()  # raises
 
     def _died(self, entry: _Entry[B]) -> Iterator[SetAside]:
+        if not self._fruitful:
+            self._dead.append(entry)
         if not entry.begun and entry.waited < MOST_DEATHS:
             entry.waited += 1
+            self._check_deaths()
             self.pending.append(entry)
             return
         entry.died += 1
-        entry.deaths = 0 if self.progressed(entry.block) else entry.deaths + 1
+        progressed = self.progressed(entry.block)
+        self._fruitful |= progressed
+        entry.deaths = 0 if progressed else entry.deaths + 1
         enough = enough_deaths(self._innocent, self._finished)
+        self._check_deaths(last=entry.deaths >= enough)
         if entry.deaths >= enough:
-            yield SetAside(entry.block, f"{entry.deaths} workers died while they worked at it")
+            reason = f"{entry.deaths} workers died while they worked at it"
+            yield SetAside(entry.block, reason, entry.deaths)
         elif entry.deaths == enough - 1:
             self.suspects.append(entry)
         else:
             self.pending.append(entry)
+
+    def _check_deaths(self, last: bool = False) -> None:
+        """End the run where workers die under several blocks, and never finish any.
+
+        Each as often as it takes to blame a block; or where one would be blamed, and the others as well.
+        """
+        under = len({id(entry) for entry in self._dead})
+        enough = max(MOST_DEATHS, DEATHS * self._most_workers)
+        if not self._fruitful and under > 1 and (last or len(self._dead) >= enough):
+            raise ClusterError(
+                f"expected workers that finish blocks, found that {len(self._dead)} died under "
+                f"{under} different blocks, and none was finished: it is not the blocks. Look at the logs of "
+                "the workers, and at the memory that each may take; fewer workers on a machine have more of "
+                "it. The same command again continues."
+            )
 
     def _failed(self, entry: _Entry[B], failure: Failure) -> Iterator[SetAside]:
         """A disk that refuses is a matter of the worker: others try. Whatever else is wrong is so for all."""
@@ -287,6 +337,7 @@ class BlockRun(Generic[B, R]):
         now = time.monotonic()
         if now - self._looked > WORKERS_SECONDS:
             self._looked, self._workers = now, self.cluster.workers()
+            self._most_workers = max(self._most_workers, len(self._workers))
             for future, entry in self.running.items():
                 if entry.only and entry.only.isdisjoint(self._workers):
                     future.cancel()
@@ -310,21 +361,25 @@ class BlockRun(Generic[B, R]):
 
     def _stop(self) -> Iterator[R | SetAside]:
         """Tell the workers to stop, and wait for the results of what they have done."""
-        from distributed import Event
-
         self.pending.clear()
         self.suspects.clear()
         if self.cluster.is_lost:
             return
-        Event(self.name, client=self.cluster.client).set()
-        until = time.monotonic() + STOP_SECONDS
+        self._tell_to_stop()
+        until = time.monotonic() + self.patience
         while self.running and time.monotonic() < until and not self.cluster.is_lost:
             yield from self._collect()
             self.pending.clear()
 
+    def _tell_to_stop(self) -> None:
+        from distributed import Event
+
+        Event(self.name, client=self.cluster.client).set()
+
     def _cancel(self) -> None:
         """Let the cluster drop what was not begun, where an error or a second signal ends the run."""
         if self.running and not self.cluster.is_lost:
+            self._tell_to_stop()
             self.cluster.client.cancel(list(self.running))
         self.running.clear()
         if not self.cluster.is_lost:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from distributed import Event, Queue, Worker, get_worker
+from distributed import Event, Queue, get_worker
 
 from hybrid._version import __version__
 from hybrid.errors import ClusterError
@@ -33,14 +33,31 @@ class Turn(NamedTuple):
         Of the worker.
     interrupts : Interrupts
         Tell once the command was interrupted: what is done should be kept, and the block given up.
+    worker : str
+        Its address.
+    tell : callable
+        Delivers something before the end of the block.
     """
 
     threads: int
     interrupts: Interrupts
+    worker: str
+    tell: Callable[[Any], None]
 
 
 class Begun(NamedTuple):
     """Delivered when a block begins."""
+
+
+class Told(NamedTuple):
+    """Delivered before the end of a block.
+
+    Parameters
+    ----------
+    part : object
+    """
+
+    part: Any
 
 
 class Failure(NamedTuple):
@@ -88,44 +105,63 @@ def run_block(
         Of the `hybrid` that asks, which must be this one's.
     """
     worker = get_worker()
-    client = worker._get_client()
+    client, key = worker._get_client(), worker.get_current_task()
+
+    def is_stopped() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled" or event.is_set()
+
     with _one_at_a_time:
-        results = Queue(run, client=client)
-        results.put(pickle.dumps((number, Begun())))  # it is not to blame for a death before
+        results, event = Queue(run, client=client), Event(run, client=client)
+
+        def deliver(outcome: Any) -> None:
+            results.put(pickle.dumps((number, outcome)))
+
+        deliver(Begun())  # it is not to blame for a death before
         try:
-            outcome: Any = _call(function, block, Event(run, client=client), worker, version)
+            turn = Turn(
+                worker.state.nthreads,
+                Interrupts(),
+                worker.address,
+                lambda part: deliver(Told(part)),
+            )
+            outcome: Any = _call(function, block, turn, is_stopped, version)
         except Exception as error:
             outcome = Failure.of(error, worker.address)
         except KeyboardInterrupt:
             results.close()
             return
-        results.put(pickle.dumps((number, outcome)))
+        deliver(outcome)
         results.close()
 
 
 def _call(
-    function: Callable[[B, Turn], R], block: B, stop: Event, worker: Worker, version: str
+    function: Callable[[B, Turn], R],
+    block: B,
+    turn: Turn,
+    is_stopped: Callable[[], bool],
+    version: str,
 ) -> R:
     """Call the function while another thread looks whether the command was interrupted."""
     if version != __version__:
         raise ClusterError(
             f"expected hybrid {version}, as where the command runs, found {__version__}."
         )
-    if stop.is_set():
+    if is_stopped():
         raise KeyboardInterrupt
-    interrupts, over = Interrupts(), threading.Event()
-    threading.Thread(target=_watch, args=(stop, interrupts, over), daemon=True).start()
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(is_stopped, turn.interrupts, over), daemon=True).start()
     try:
-        return function(block, Turn(worker.state.nthreads, interrupts))
+        return function(block, turn)
     finally:
         over.set()
 
 
-def _watch(event: Any, interrupts: Interrupts, over: threading.Event) -> None:
-    """Interrupt the block when the event is set, or can no longer be asked for."""
+def _watch(is_stopped: Callable[[], bool], interrupts: Interrupts, over: threading.Event) -> None:
+    """Interrupt the block when it was told to stop, nobody waits for it, or that cannot be asked."""
     while not over.wait(POLL_SECONDS):
         try:
-            told = event.is_set()
+            told = is_stopped()
         except (OSError, TimeoutError, RuntimeError):  # the scheduler is gone: what is done is kept
             told = True
         if told:

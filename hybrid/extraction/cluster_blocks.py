@@ -177,7 +177,7 @@ def set_aside_error(aside: Sequence[SetAside], unit: str) -> ClusterError:
     unit : str
         ``"poster"`` or ``"text"``.
     """
-    lines = [_line(block, reason, unit) for block, reason in aside]
+    lines = [_line(block, reason, unit) for block, reason, _ in aside]
     return ClusterError(
         f"expected all {unit}s to be embedded, found {counted(len(aside), 'block')} set aside:\n"
         + "\n".join(lines)

@@ -101,7 +101,7 @@ def _read_block(
 def _set_aside_error(aside: Sequence[SetAside], remembered: bool) -> ClusterError:
     lines = [
         f"  {counted(len(block.paths), 'poster')}, from {block.paths[0]} to {block.paths[-1]}: {reason}"
-        for block, reason in aside
+        for block, reason, _ in aside
     ]
     others = "A cache remembers all others. " if remembered else ""
     return ClusterError(

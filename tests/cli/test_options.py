@@ -26,7 +26,7 @@ MEANS = {
     "import-embeddings": {"catalogue", "cache", "workers"},
     "race": {"catalogue", "splits", "cache", "seed", "workers"},
     "tune": {"catalogue", "splits", "cache", "seed", "workers"},
-    "fetch-posters": {"catalogue", "workers"},
+    "fetch-posters": {"catalogue", "workers", "cluster"},
     "check": {"catalogue", "workers", "cluster"},
     "split": {"catalogue", "splits", "cache", "seed", "workers", "cluster"},
     "audit": {"catalogue", "splits", "cache", "runs", "seed", "workers", "cluster"},

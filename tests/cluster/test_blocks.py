@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psutil import Process
 
-from hybrid.cluster.blocks import BlockRun, SetAside
+from hybrid.cluster.blocks import MOST_DEATHS, BlockRun, SetAside
 from hybrid.cluster.connection import DEATHS, Cluster
 from hybrid.errors import CacheError, ClusterError, SettingError
 from hybrid.utils.interrupt import Interrupts
@@ -197,3 +197,65 @@ def test_an_interrupted_run_ends_with_what_was_done(cluster, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     done, _ = run(cluster, lambda block, turn: block, [1, 2])  # the workers are free again
     assert done == [1, 2]
+
+
+def test_where_workers_die_under_all_blocks_none_is_blamed(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        (tmp_path / f"{block}-{os.getpid()}").touch()
+        os._exit(9)
+
+    with pytest.raises(
+        ClusterError, match=r"found that \d+ died under \d different blocks, and none"
+    ):
+        run(cluster, work, list(range(3)))
+    assert len(list(tmp_path.iterdir())) <= MOST_DEATHS
+
+
+def test_a_single_block_that_kills_its_workers_is_set_aside(cluster, tmp_path):
+    done, aside = run(cluster, dying(tmp_path, on=0, times=99), [0])
+    assert (done, [each.deaths for each in aside]) == ([], [DEATHS])
+
+
+def test_what_a_block_tells_comes_before_its_end_and_what_is_left_is_done_again(cluster, tmp_path):
+    def work(block: tuple[int, ...], turn: Any) -> str:
+        for each in block:
+            turn.tell(each)
+            if each == 2 and not (tmp_path / "died").exists():
+                (tmp_path / "died").touch()
+                os._exit(9)
+        return f"{len(block)} in {turn.worker}"
+
+    told: list[int] = []
+    left = lambda block: tuple(each for each in block if each not in told)  # noqa: E731
+    for each in BlockRun(cluster, work, [(0, 1, 2, 3, 4)], Interrupts(), remaining=left):
+        if isinstance(each, int):
+            told.append(each)
+        else:
+            end = each
+    assert told == [0, 1, 2, 3, 4]
+    assert end.startswith("2 in tls://127.0.0.1:")
+
+
+def test_no_more_blocks_are_under_way_than_may_be(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        (tmp_path / f"{block}").touch()
+        under_way = len(list(tmp_path.iterdir()))
+        (tmp_path / f"{block}").unlink()
+        return under_way
+
+    assert run(cluster, work, list(range(20)), most=1) == ([1] * 20, [])
+
+
+def test_a_worker_stops_when_the_command_has_failed(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        turn.tell(block)
+        try:
+            while True:
+                turn.interrupts.wait(0.05)
+        finally:
+            (tmp_path / "stopped").touch()
+
+    results = iter(BlockRun(cluster, work, [1], Interrupts()))
+    assert next(results) == 1
+    results.close()
+    wait_until((tmp_path / "stopped").exists)

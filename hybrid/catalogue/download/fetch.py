@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.download.ledger import FETCH_LEDGER, Fetched, Ledger, is_ledger
+from hybrid.catalogue.download.on_cluster import transfer_on_cluster
 from hybrid.catalogue.download.results import (
     FAILED,
     FETCHED,
@@ -25,6 +26,7 @@ from hybrid.catalogue.download.settings import FetchSettings
 from hybrid.catalogue.download.transfer import FOLDER, is_there, transfer_posters
 from hybrid.catalogue.download.urls import TMDB_SIZES, cell_url, find_url_column, split_references
 from hybrid.catalogue.poster_paths import POSTER, POSTERS
+from hybrid.cluster.connection import use_cluster
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import BadRow, Finding
 from hybrid.utils.context import Context
@@ -106,7 +108,7 @@ def fetch_posters(
         ``NAME-posters.csv`` beside the catalogue.
     settings : FetchSettings, optional
     context : Context, optional
-        Its workers check and write the images; its progress is shown.
+        Its workers check and write the images, or its cluster fetches them; its progress is shown.
     url_column : str, optional
         Name of the column with the URLs; by default it is found.
     base_url : str, optional
@@ -161,8 +163,14 @@ def fetch_posters(
     different = list(dict.fromkeys(filter(None, urls)))
     with _writing(out, path) as ledger:
         todo = [url for url in different if _is_due(url, ledger, settings)]
-        with context.progress.bar("fetching posters", len(todo), "posters") as advance:
-            transfer_posters(todo, ledger, settings, context.workers, advance)
+        with (
+            use_cluster(context) as cluster,
+            context.progress.bar("fetching posters", len(todo), "posters") as advance,
+        ):
+            if cluster is None:
+                transfer_posters(todo, ledger, settings, context.workers, advance)
+            else:
+                transfer_on_cluster(cluster, todo, ledger, settings, advance)
         ledger.rewrite(different)
         places = place_items(cells, urls, ledger.entries, path.parent, max_shared)
         failed = tuple(

@@ -100,6 +100,11 @@ class Ledger:
         if self.journal.exists():
             self.rewrite(())  # it may end in the middle of a line
 
+    @property
+    def folder(self) -> Path:
+        """That files are relative to."""
+        return self.file.parent
+
     def _is_whole(self, entry: Entry) -> bool:
         """Tell whether the file of an entry has the content that its name says."""
         if isinstance(entry, Failed):

@@ -7,14 +7,15 @@ import contextlib
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Protocol, TypeVar
 
 from hybrid.catalogue.download.client import Client, Refusal
-from hybrid.catalogue.download.ledger import Entry, Failed, Fetched, Ledger
+from hybrid.catalogue.download.lanes import host_of
+from hybrid.catalogue.download.ledger import Entry, Failed, Fetched
 from hybrid.catalogue.download.pacing import MAX_WAIT, Pacer, backoff
 from hybrid.catalogue.download.settings import FetchSettings
 from hybrid.errors import CatalogueError
@@ -31,36 +32,101 @@ UNREACHED = 20
 Result = TypeVar("Result")
 
 
+class Book(Protocol):
+    """What is told what each URL gave: a `hybrid.catalogue.download.ledger.Ledger`, or what a worker has."""
+
+    @property
+    def folder(self) -> Path:
+        """That ``posters`` is in."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """What is known of URLs."""
+
+    def add(self, entry: Entry) -> None:
+        """Note what a URL gave."""
+
+    def flush(self) -> None:
+        """Pass on what was noted; called every second. An error in it ends the transfer."""
+
+
+class UnreachedError(CatalogueError):
+    """No server answers."""
+
+
+@dataclass
+class Reach:
+    """Whether servers answer: where none does, it is the network that fails, not the posters.
+
+    Parameters
+    ----------
+    answered : bool, default=False
+        Whether one has answered, or it is known that the network is there.
+    unreached : int, default=0
+        URLs that found no server.
+    """
+
+    answered: bool = False
+    unreached: int = 0
+
+    def miss(self) -> None:
+        """Count a URL that found no server.
+
+        Raises
+        ------
+        UnreachedError
+            If there are many, and none has found one.
+        """
+        self.unreached += 1
+        self.check()
+
+    def check(self) -> None:
+        """Raise where it is the network."""
+        if self.unreached >= UNREACHED and not self.answered:
+            raise UnreachedError(
+                f"expected an answer from a server, found none for {self.unreached} URLs. Is there a "
+                "network? Then call the command again with --retry-failed."
+            )
+
+
 def transfer_posters(
     urls: Sequence[str],
-    ledger: Ledger,
+    book: Book,
     settings: FetchSettings,
     workers: int,
     advance: Callable[[int], None],
+    *,
+    pacer: Pacer | None = None,
+    reach: Reach | None = None,
 ) -> None:
-    """Fetch URLs; the ledger is told of each.
+    """Fetch URLs; the book is told of each.
 
     Parameters
     ----------
     urls : sequence of str
         Different ones.
-    ledger : Ledger
-        The posters go to the folder ``posters`` beside it.
+    book : Book
+        The posters go to the folder ``posters`` in its folder.
     settings : FetchSettings
     workers : int
         Number of threads that check and write what has come.
     advance : callable
         Called with 1 after each.
+    pacer : Pacer, optional
+        By default one of the settings' rate.
+    reach : Reach, optional
+        By default nothing is known of the network.
 
     Raises
     ------
-    CatalogueError
+    UnreachedError
         If no server at all can be reached.
     OSError
         If the disk refuses.
     """
+    pacer = Pacer(settings.rate) if pacer is None else pacer
     with _without_searches():
-        _run(_Transfer(ledger, settings, workers, advance).run(urls))
+        _run(_Transfer(book, settings, workers, advance, pacer, reach or Reach()).run(urls))
 
 
 def store_poster(data: bytes, folder: Path, settings: FetchSettings) -> Fetched | Refusal:
@@ -104,16 +170,15 @@ class _Transfer:
 
     def __init__(
         self,
-        ledger: Ledger,
+        book: Book,
         settings: FetchSettings,
         workers: int,
         advance: Callable[[int], None],
+        pacer: Pacer,
+        reach: Reach,
     ) -> None:
-        self.ledger, self.settings, self.advance = ledger, settings, advance
-        self.folder = ledger.file.parent
-        self.workers = workers
-        self.pacer = Pacer(settings.rate)
-        self.answered, self.unreached = False, 0
+        self.book, self.settings, self.advance = book, settings, advance
+        self.workers, self.pacer, self.reach = workers, pacer, reach
 
     async def run(self, urls: Sequence[str]) -> None:
         # Who waits for a retry does not take the place of a request.
@@ -124,30 +189,34 @@ class _Transfer:
                 count = min(len(urls), 4 * self.settings.concurrency)
                 tasks = [asyncio.create_task(self._work(coming)) for _ in range(count)]
                 flushing = asyncio.create_task(self._flush_often())
+                all_done = asyncio.gather(*tasks)
                 try:
-                    await asyncio.gather(*tasks)
+                    await asyncio.wait((all_done, flushing), return_when=asyncio.FIRST_COMPLETED)
+                    if flushing.done():
+                        flushing.result()  # raises
+                    await all_done
                 finally:
                     for task in (*tasks, flushing):
                         task.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
-                        await asyncio.gather(*tasks, flushing, return_exceptions=True)
-                    self.ledger.flush()
+                        await asyncio.gather(all_done, *tasks, flushing, return_exceptions=True)
+                    self.book.flush()
 
     async def _work(self, coming: Iterator[str]) -> None:
         for url in coming:
             entry = await self._fetch(url)
-            self.ledger.add(entry)
+            self.book.add(entry)
             self.advance(1)
 
     async def _flush_often(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            self.ledger.flush()
+            self.book.flush()
 
     async def _fetch(self, url: str) -> Entry:
         """Fetch one URL, with retries."""
         known = self._known(url)
-        host, attempt = _host(url), 0
+        host, attempt = host_of(url), 0
         while True:
             attempt += 1
             found = await self._attempt(url, host, known)
@@ -157,7 +226,8 @@ class _Transfer:
             if found.wait is not None and found.wait > MAX_WAIT:
                 return Failed(url, f"{found.reason}; it asks to wait {found.wait:.0f} s")
             if last:
-                self._count(found)
+                if not found.answered:
+                    self.reach.miss()
                 return Failed(url, found.reason)
             pause = backoff(attempt, self.settings.backoff)
             if found.wait is not None:  # said by the server, and so for all that is asked of it
@@ -166,8 +236,8 @@ class _Transfer:
 
     def _known(self, url: str) -> Fetched | None:
         """What an earlier call has fetched, if it is still there: the server is asked for what is newer."""
-        known = self.ledger.entries.get(url)
-        there = isinstance(known, Fetched) and is_there(self.folder / known.file, known.size)
+        known = self.book.entries.get(url)
+        there = isinstance(known, Fetched) and is_there(self.book.folder / known.file, known.size)
         return known if isinstance(known, Fetched) and there else None
 
     async def _attempt(self, url: str, host: str, known: Fetched | None) -> Entry | Refusal:
@@ -178,28 +248,19 @@ class _Transfer:
         async with self.places:
             answer = await self.client.get(url, {k: v for k, v in headers.items() if v})
         if isinstance(answer, Refusal):
-            self.answered |= answer.answered
+            self.reach.answered |= answer.answered
             return answer
-        self.answered = True
+        self.reach.answered = True
         if answer.unchanged:
             return known or Refusal(
                 "HTTP 304 (Not Modified), but there is nothing that it could be"
             )
         stored = await asyncio.get_running_loop().run_in_executor(
-            self.pool, store_poster, answer.data, self.folder, self.settings
+            self.pool, store_poster, answer.data, self.book.folder, self.settings
         )
         if isinstance(stored, Refusal):
             return stored
         return Fetched(url, stored.file, stored.size, answer.etag, answer.modified)
-
-    def _count(self, refusal: Refusal) -> None:
-        """Stop where it is the network that fails, not the posters."""
-        self.unreached += not refusal.answered
-        if self.unreached >= UNREACHED and not self.answered:
-            raise CatalogueError(
-                f"expected an answer from a server, found none for {self.unreached} URLs. Is there a "
-                "network? Then call the command again with --retry-failed."
-            )
 
 
 @contextlib.contextmanager
@@ -217,13 +278,6 @@ def _without_searches() -> Iterator[None]:
     finally:
         if missing:
             sys.modules.pop(name, None)
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc
-    except ValueError:  # an address in brackets that is none
-        return ""
 
 
 def _run(job: Coroutine[Any, Any, Result]) -> Result:
