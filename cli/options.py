@@ -239,9 +239,6 @@ def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return decorate
 
 
-project_options = common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
-
-
 def _inputs() -> list[Path]:
     """The files that the command line names and that are no outputs."""
     context = click.get_current_context()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from hybrid.cli.options import Project, encoding_option, licence_option, project_options
+from hybrid.cli.options import Project, common_options, encoding_option, licence_option
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.path_types import LocalPath
 from hybrid.cli.study_output import studies_text
@@ -25,7 +25,7 @@ RECORDED = ("catalogue", "splits", "seed")
 
 @click.command("study")
 @click.argument("run", type=LocalPath())
-@project_options
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "cluster")
 @click.option(
     "--ablation",
     is_flag=True,
@@ -134,6 +134,7 @@ def study(
         "--cache": project.cache if project.cache != ".hybrid-cache" else None,
         "--encoding": encoding if encoding != "utf-8" else None,
         "--licence": licence if licence != "any" else None,
+        "--cluster": project.cluster,
     }
     words = [
         word for name, value in again.items() if value is not None for word in (name, str(value))

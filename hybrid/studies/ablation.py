@@ -17,7 +17,7 @@ from sklearn.base import clone
 from hybrid.evaluation import Outputs, compare_with_reference, evaluate
 from hybrid.features.fusion_matrix import FusionMatrix, drop_block
 from hybrid.heads import HybridClassifier
-from hybrid.studies.fits import Fits
+from hybrid.studies.fits import Fit, Fits
 from hybrid.types import Interval
 from hybrid.utils.counts import counted
 
@@ -147,13 +147,9 @@ def ablate_blocks(
         f"{counted(len(names) * (len(RATES) - 1), 'prediction')} with a block missing"
     )
 
-    def fit_subset(blocks: tuple[str, ...]) -> Outputs:
-        smaller = restrict(model, blocks).fit(learn[0], learn[1], groups=learn[2])
-        return _predict(smaller, smaller.fusion_.transform(frame))
-
     tried: list[Tried] = []
-    for number, blocks in enumerate(parts):
-        found = fits.get(f"subset-{number}", " + ".join(blocks), partial(fit_subset, blocks))
+    for blocks, fit in zip(parts, subset_fits(model, learn, frame), strict=True):
+        found = fits.get(fit)
         tried.append((found.outputs, blocks, None, 0.0, found.seconds))
     tried.append((full, names, None, 0.0, full_seconds))
     order = np.random.default_rng(seed).permutation(len(frame))
@@ -166,6 +162,30 @@ def ablate_blocks(
             tried.append((outputs, names, name, rate, seconds))
     variants = _evaluate(tried, full, truth, groups, seed)
     return Ablation(variants[: len(parts) + 1], variants[len(parts) + 1 :])
+
+
+def subset_fits(
+    model: HybridClassifier, learn: tuple[pd.DataFrame, Labels, ArrayLike], frame: pd.DataFrame
+) -> list[Fit]:
+    """The fits of an ablation: one for each subset of the blocks but all, as `block_subsets` orders them.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+    learn : (DataFrame, ndarray of shape (n, L), array-like of shape (n,))
+        Items that are learnt from, their labels, and their groups.
+    frame : DataFrame
+        Items that are predicted.
+    """
+
+    def fit_subset(blocks: tuple[str, ...]) -> Outputs:
+        smaller = restrict(model, blocks).fit(learn[0], learn[1], groups=learn[2])
+        return _predict(smaller, smaller.fusion_.transform(frame))
+
+    return [
+        Fit(f"subset-{number}", " + ".join(blocks), partial(fit_subset, blocks))
+        for number, blocks in enumerate(block_subsets(model.fusion.names)[:-1])
+    ]
 
 
 def _evaluate(

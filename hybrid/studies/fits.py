@@ -6,13 +6,14 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs
 from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, remove_tree, write_atomically
@@ -22,12 +23,43 @@ from hybrid.utils.reading import STUDY, TRAINING, read_bytes, read_text
 SETTINGS = "settings.json"
 
 
+class Fit(NamedTuple):
+    """A fit of a study.
+
+    Parameters
+    ----------
+    key : str
+        Tells the fits of the study apart; a plain file name.
+    label : str
+        For the progress.
+    compute : callable
+        Fits and predicts.
+    """
+
+    key: str
+    label: str
+    compute: Callable[[], Outputs]
+
+
 @dataclass(frozen=True)
 class StudyFit:
     """What a fitted model of a study gave, and the seconds that fit and prediction took."""
 
     outputs: Outputs
     seconds: float
+
+
+def make_fit(compute: Callable[[], Outputs]) -> StudyFit:
+    """Compute a fit, and take the time.
+
+    Examples
+    --------
+    >>> make_fit(lambda: Outputs(np.ones((1, 1), np.uint8), np.ones((1, 1)))).outputs.labels.tolist()
+    [[1]]
+    """
+    start = time.perf_counter()
+    outputs = compute()
+    return StudyFit(outputs, time.perf_counter() - start)
 
 
 class Fits:
@@ -49,11 +81,11 @@ class Fits:
     --------
     >>> outputs = Outputs(np.ones((1, 1), np.uint8), np.ones((1, 1)))
     >>> first = Fits("ablation", 2, folder=Path("partial"), settings={"seed": 0})
-    >>> _ = first.get("0", "text", lambda: outputs)
+    >>> _ = first.get(Fit("0", "text", lambda: outputs))
     >>> again = Fits("ablation", 2, folder=Path("partial"), settings={"seed": 0})
     >>> again.known
     1
-    >>> again.get("0", "text", lambda: None).outputs.labels.tolist()  # is not computed again
+    >>> again.get(Fit("0", "text", lambda: None)).outputs.labels.tolist()  # is not computed again
     [[1]]
     """
 
@@ -68,6 +100,8 @@ class Fits:
         self.name, self.total, self.folder = name, total, folder
         self.progress = progress or Progress()
         self.done, self.seconds, self.restored_seconds = 0, 0.0, 0.0
+        self.failed: dict[str, HybridError] = {}
+        self._here: set[str] = set()  # computed now, though not by `get`
         if folder is not None:
             self._open(folder, json.dumps(settings or {}, sort_keys=True, indent=2) + "\n")
         if self.known:
@@ -78,30 +112,44 @@ class Fits:
         """Number of fits that are remembered."""
         return 0 if self.folder is None else len(list(self.folder.glob("*.npz")))
 
-    def get(self, key: str, label: str, compute: Callable[[], Outputs]) -> StudyFit:
+    def get(self, fit: Fit) -> StudyFit:
         """Compute a fit, or recall it.
 
         Parameters
         ----------
-        key : str
-            Tells the fits of the study apart; a plain file name.
-        label : str
-            For the progress.
-        compute : callable
-            Fits and predicts; an error in it is remembered by nobody.
+        fit : Fit
+            An error in it is remembered by nobody.
+
+        Raises
+        ------
+        HybridError
+            That of a fit that was put in with `fail`.
         """
-        found = self._recall(key)
+        if fit.key in self.failed:
+            raise self.failed[fit.key]
+        found = self._recall(fit.key)
         if found is None:
-            self._show(label)
-            start = time.perf_counter()
-            outputs = compute()
-            found = StudyFit(outputs, time.perf_counter() - start)
-            self._remember(key, found)
-        else:
+            self._show(fit.label)
+            found = make_fit(fit.compute)
+            self._remember(fit.key, found)
+        elif fit.key not in self._here:
             self.restored_seconds += found.seconds
         self.done += 1
         self.seconds += found.seconds
         return found
+
+    def lacks(self, fits: Sequence[Fit]) -> list[Fit]:
+        """Those that are not remembered."""
+        return [fit for fit in fits if self._recall(fit.key) is None]
+
+    def put(self, key: str, fit: StudyFit) -> None:
+        """Remember a fit that was computed elsewhere meanwhile."""
+        self._here.add(key)
+        self._remember(key, fit)
+
+    def fail(self, key: str, error: HybridError) -> None:
+        """Let `get` raise the error of a fit elsewhere."""
+        self.failed[key] = error
 
     def forget(self) -> None:
         """Remove what is remembered: the study is complete."""

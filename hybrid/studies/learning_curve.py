@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.stratification import assign_parts
-from hybrid.studies.fits import Fits
+from hybrid.studies.fits import Fit, Fits
 from hybrid.types import Interval
 from hybrid.utils.progress import Progress
 
@@ -27,7 +27,6 @@ PROBE = 2  # the size that is fitted once more, to estimate the time of all of t
 METRICS = ("f1_weighted", "map_macro")
 Labels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
-Predict = Callable[[NDArray[np.int64], NDArray[np.int64]], Outputs]
 
 
 @dataclass(frozen=True)
@@ -134,38 +133,73 @@ def learning_curve(
     >>> [point.items for point in curve.points]  # with 4, a genre is too rare to be learnt
     [8, 16, 32, 64]
     """
-    progress, frozen, fits = progress or Progress(), freeze_settings(model), fits or Fits()
-    groups = X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
+    progress, fits = progress or Progress(), fits or Fits()
+    names = _group_names(X, groups)
+    sizes = curve_fits(model, X, y, groups, seed)
+    if not fits.known:
+        progress.say(_estimate_time(sizes, y, names, genres))
+    outputs, left_out = [], []
+    total = sum(len(each.rows) for size in sizes for each in size)
+    with progress.bar("learning curve", total, "items") as advance:
+        for size in sizes:
+            items = round(float(np.mean([len(each.rows) for each in size])))
+            try:
+                outputs.append((items, _gather(fits, size, y.shape, advance)))
+            except HybridError as error:
+                left_out.append(SkippedSize(items, str(error)))
+    return evaluate_curve(y, outputs, tuple(left_out), genres, groups=names, seed=seed)
+
+
+class CurveFit(NamedTuple):
+    """A fit of a learning curve.
+
+    Parameters
+    ----------
+    fit : Fit
+    rows, held_out : ndarray of int
+        Items that are learnt from, and those that are predicted.
+    """
+
+    fit: Fit
+    rows: Rows
+    held_out: Rows
+
+
+def curve_fits(
+    model: HybridClassifier,
+    X: pd.DataFrame,
+    y: Labels,
+    groups: NDArray[np.str_] | None,
+    seed: int,
+) -> list[list[CurveFit]]:
+    """The fits of a learning curve: for each size, one for each fold.
+
+    Parameters
+    ----------
+    model, X, y, groups, seed
+        As for `learning_curve`.
+    """
+    frozen, names = freeze_settings(model), _group_names(X, groups)
     folds = [np.flatnonzero(model.fold_ == k) for k in range(model.folds)]
     subsets = [
-        _nested(X, y, groups, np.flatnonzero(model.fold_ != k), seed) for k in range(len(folds))
+        _nested(X, y, names, np.flatnonzero(model.fold_ != k), seed) for k in range(len(folds))
     ]
 
     def predict(rows: Rows, held_out: Rows) -> Outputs:
-        fitted = clone(frozen).fit(X.iloc[rows], y[rows], groups=groups[rows])
+        fitted = clone(frozen).fit(X.iloc[rows], y[rows], groups=names[rows])
         probabilities = fitted.predict_proba(X.iloc[held_out])
         return Outputs(fitted.label(probabilities), probabilities)
 
-    if not fits.known:
-        progress.say(_estimate_time(predict, subsets[0], folds, y, groups, genres))
-    outputs, left_out = [], []
-    total = sum(len(rows) for nested in subsets for rows in nested)
-    with progress.bar("learning curve", total, "items") as advance:
-        for size in range(len(STEPS)):
-            chosen = [nested[size] for nested in subsets]
-            items = round(float(np.mean([len(rows) for rows in chosen])))
-            recall = partial(_recalled, fits, size, predict)
-            try:
-                outputs.append((items, _gather(recall, chosen, folds, y.shape, advance)))
-            except HybridError as error:
-                left_out.append(SkippedSize(items, str(error)))
-    return evaluate_curve(y, outputs, tuple(left_out), genres, groups=groups, seed=seed)
+    def fit(size: int, fold: int) -> CurveFit:
+        rows, held_out = subsets[fold][size], folds[fold]
+        key = f"size-{size}-fold-{fold}"
+        return CurveFit(Fit(key, "", partial(predict, rows, held_out)), rows, held_out)
+
+    return [[fit(size, fold) for fold in range(len(folds))] for size in range(len(STEPS))]
 
 
-def _recalled(
-    fits: Fits, size: int, predict: Predict, fold: int, rows: Rows, held_out: Rows
-) -> Outputs:
-    return fits.get(f"size-{size}-fold-{fold}", "", lambda: predict(rows, held_out)).outputs
+def _group_names(X: pd.DataFrame, groups: NDArray[np.str_] | None) -> NDArray[np.str_]:
+    return X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
 
 
 def freeze_settings(model: HybridClassifier) -> HybridClassifier:
@@ -203,41 +237,36 @@ def _nested(
 
 
 def _estimate_time(
-    predict: Predict,
-    nested: list[Rows],
-    folds: list[Rows],
+    sizes: Sequence[Sequence[CurveFit]],
     y: Labels,
     groups: NDArray[np.str_],
     genres: Sequence[str],
 ) -> str:
     """Fit and evaluate one subset to estimate the time of all; both grow with the number of items."""
-    said, held_out = f"learning curve: {len(STEPS)} sizes x {len(folds)} folds", folds[0]
+    probe, folds = sizes[PROBE][0], len(sizes[0])
+    said = f"learning curve: {len(STEPS)} sizes x {folds} folds"
     start = time.perf_counter()
     try:
-        found = predict(nested[PROBE], held_out)
+        found = probe.fit.compute()
     except HybridError:  # the reason is recorded where this size is skipped
         return said
     fitted = time.perf_counter()
-    evaluate(y[held_out], found, genres, groups=groups[held_out])
-    times = sum(len(rows) for rows in nested) / len(nested[PROBE])
+    evaluate(y[probe.held_out], found, genres, groups=groups[probe.held_out])
+    times = sum(len(size[0].rows) for size in sizes) / len(probe.rows)
     # Each size is evaluated once, and the last two are compared by two metrics.
     evaluating = (time.perf_counter() - fitted) * (len(STEPS) + 2 * len(METRICS))
-    return f"{said}, about {len(folds) * (times * (fitted - start) + evaluating):.0f} seconds"
+    return f"{said}, about {folds * (times * (fitted - start) + evaluating):.0f} seconds"
 
 
 def _gather(
-    predict: Callable[[int, Rows, Rows], Outputs],
-    chosen: list[Rows],
-    folds: list[Rows],
-    shape: tuple[int, ...],
-    advance: Callable[[int], None],
+    fits: Fits, size: Sequence[CurveFit], shape: tuple[int, ...], advance: Callable[[int], None]
 ) -> Outputs:
     """Out-of-fold outputs of the models of one size."""
     labels, scores = np.zeros(shape, dtype=np.uint8), np.full(shape, np.nan)
-    for fold, (rows, held_out) in enumerate(zip(chosen, folds, strict=True)):
-        found = predict(fold, rows, held_out)
-        labels[held_out], scores[held_out] = found.labels, found.scores
-        advance(len(rows))
+    for each in size:
+        found = fits.get(each.fit).outputs
+        labels[each.held_out], scores[each.held_out] = found.labels, found.scores
+        advance(len(each.rows))
     return Outputs(labels, scores)
 
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.heads.cross_fitting import assign_folds
-from hybrid.studies.fits import Fits
+from hybrid.studies.fits import Fit, Fits
 
 
 def nested_cv_predict(
@@ -60,11 +60,28 @@ def nested_cv_predict(
     True
     """
     truth = np.asarray(y)
-    groups = None if groups is None else np.asarray(groups)
-    fold = assign_folds(truth, model.folds, groups, model.random_state, ids=X.index)
     labels = np.zeros(truth.shape, dtype=np.uint8)
     probabilities = np.zeros(truth.shape)
     fits = fits or Fits()
+    for held_out, fit in fold_fits(model, X, truth, groups):
+        found = fits.get(fit).outputs
+        labels[held_out], probabilities[held_out] = found.labels, found.scores
+    return Outputs(labels, probabilities)
+
+
+def fold_fits(
+    model: HybridClassifier, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None
+) -> list[tuple[NDArray[np.bool_], Fit]]:
+    """The fits of a nested cross-validation, one for each fold, with the items that it holds out.
+
+    Parameters
+    ----------
+    model, X, y, groups
+        As for `nested_cv_predict`.
+    """
+    truth = np.asarray(y)
+    groups = None if groups is None else np.asarray(groups)
+    fold = assign_folds(truth, model.folds, groups, model.random_state, ids=X.index)
 
     def predict(held_out: NDArray[np.bool_]) -> Outputs:
         train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -74,8 +91,7 @@ def nested_cv_predict(
         scores = fitted.predict_proba(X.iloc[test])
         return Outputs(fitted.label(scores), scores)
 
-    for k in np.unique(fold).tolist():
-        held_out = fold == k
-        found = fits.get(f"fold-{k}", f"fold {k + 1}", partial(predict, held_out)).outputs
-        labels[held_out], probabilities[held_out] = found.labels, found.scores
-    return Outputs(labels, probabilities)
+    return [
+        (fold == k, Fit(f"fold-{k}", f"fold {k + 1}", partial(predict, fold == k)))
+        for k in np.unique(fold).tolist()
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from sklearn.base import clone
@@ -22,7 +21,7 @@ from hybrid.heads import HybridClassifier
 from hybrid.runs.fitted import LabelledItems
 from hybrid.runs.study_records import LearntRecord
 from hybrid.splitting.repeats import FurtherSplit
-from hybrid.studies.fits import Fits
+from hybrid.studies.fits import Fit, Fits
 
 # Training and test items of a split.
 Items = Callable[[FurtherSplit], tuple[LabelledItems, LabelledItems]]
@@ -123,9 +122,7 @@ def evaluate_repeated_splits(
     fits, runs = fits or Fits(), [own]
     for each in further:
         training, test = items(each)
-        key = f"split-{each.split.sha256[:16]}-seed-{each.seed}"
-        fit = partial(_fit, model, each.seed, training, test)
-        outputs = fits.get(key, each.name, fit).outputs
+        outputs = fits.get(split_fit(model, each, items)).outputs
         runs.append(RepeatedRun(each.name, each.seed, each.split.sha256, training, test, outputs))
     measured = [measure_all(run.test.labels, run.outputs) for run in runs]
     ratio = len(own.test.frame) / len(own.training.frame)
@@ -149,13 +146,26 @@ def evaluate_repeated_splits(
     }
 
 
-def _fit(
-    model: HybridClassifier, seed: int, training: LabelledItems, test: LabelledItems
-) -> Outputs:
-    again = clone(model).set_params(random_state=seed)
-    again.fit(training.frame, training.labels, groups=training.groups)
-    probabilities = again.predict_proba(test.frame)
-    return Outputs(again.label(probabilities), probabilities)
+def split_fit(model: HybridClassifier, further: FurtherSplit, items: Items) -> Fit:
+    """The fit of a model on another split.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        It is cloned, with the seed of the split.
+    further : FurtherSplit
+    items : callable
+        Training and test items of a split.
+    """
+
+    def fit() -> Outputs:
+        training, test = items(further)
+        again = clone(model).set_params(random_state=further.seed)
+        again.fit(training.frame, training.labels, groups=training.groups)
+        probabilities = again.predict_proba(test.frame)
+        return Outputs(again.label(probabilities), probabilities)
+
+    return Fit(f"split-{further.split.sha256[:16]}-seed-{further.seed}", further.name, fit)
 
 
 def _describe_run(run: RepeatedRun, genres: Sequence[str], seed: int) -> dict[str, Any]:

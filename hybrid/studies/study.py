@@ -10,6 +10,7 @@ from typing import Any
 
 from hybrid._version import __version__
 from hybrid.catalogue import Catalogue
+from hybrid.cluster.connection import use_cluster
 from hybrid.errors import HybridError, RunError, SettingError
 from hybrid.evaluation import Outputs, evaluate_all
 from hybrid.runs.fitted import FittedModel, LabelledItems
@@ -20,9 +21,7 @@ from hybrid.runs.replacement import hold_run, recover_run
 from hybrid.runs.study_files import FOLDER, run_digest, write_beside, write_study
 from hybrid.runs.study_records import LearntRecord, NestedRecord
 from hybrid.split_types import Split, SplitMethod
-from hybrid.splitting.methods import read_times
-from hybrid.splitting.repeats import FurtherSplit, check_repeats, further_splits
-from hybrid.splitting.tasks import TRAINING
+from hybrid.splitting.repeats import check_repeats
 from hybrid.studies.ablation import (
     COMPARED,
     ablate_blocks,
@@ -34,9 +33,10 @@ from hybrid.studies.fits import Fits
 from hybrid.studies.learning_curve import learning_curve
 from hybrid.studies.learnt_items import find_learnt_record, warn_of_ancestors
 from hybrid.studies.nested_cv import nested_cv_predict
+from hybrid.studies.on_cluster import StudyOrder, SubjectOrder, fit_on_cluster
+from hybrid.studies.plans import Repeats, plan_fits
 from hybrid.studies.repeated_splits import (
     OWN,
-    TEMPORAL,
     RepeatedRun,
     evaluate_repeated_splits,
 )
@@ -46,7 +46,6 @@ from hybrid.utils.csv_text import csv_text
 from hybrid.utils.environment import library_versions
 from hybrid.utils.refusals import describe_refusal, refusal_number
 from hybrid.utils.resources import CostRecorder
-from hybrid.utils.unknown_labels import as_no
 
 CONTRIBUTIONS = "contributions.csv"
 # Kind → name in the costs.
@@ -149,7 +148,8 @@ def study_run(
     licence : {"any", "commercial"}, default="any"
         ``"commercial"``: refuse a run on weights whose licence is not known to permit commercial use.
     context : Context, optional
-        Cache of the embeddings, workers, progress; its seed is not used.
+        Cache of the embeddings, workers, progress, and the cluster that computes the fits; its seed is
+        not used.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def study_run(
         for i, kind in enumerate(studies.kinds):
             rest = _command(folder, studies, studies.kinds[i:], go_on)
             try:
-                _Study(kind, folder, subject, studies, context, command).make()
+                _Study(kind, folder, subject, studies, context, command, encoding).make()
             except HybridError as error:
                 raise _failure(folder, kind, str(error), rest) from error
             except KeyboardInterrupt:
@@ -239,15 +239,17 @@ class _Study:
         studies: Studies,
         context: Context,
         command: str | None,
+        encoding: str,
     ) -> None:
         self.kind, self.folder, self.subject, self.studies = kind, folder, subject, studies
-        self.context, self.command = context, command
+        self.context, self.command, self.encoding = context, command, encoding
+        self.repeats = Repeats(subject, studies.repeats, studies.method, context.seed)
         self.fitted: FittedModel = subject.fitted
         self.costs = CostRecorder()
 
     def make(self) -> None:
         """Make the study, and write it."""
-        name, settings = NAMES[self.kind], self._method() if self.kind == "repeats" else {}
+        name, settings = NAMES[self.kind], self.repeats.method if self.kind == "repeats" else {}
         total, make = {
             "nested": (self.fitted.model.folds, self._nested),
             "curve": (0, self._curve),
@@ -263,6 +265,7 @@ class _Study:
         partial = self.folder / FOLDER / f"{self.kind}.partial"
         fits = Fits(name, total, self.context.progress, partial, identity)
         with self.costs.stage(name), self.context.progress.step(name):
+            self._fit_ahead(fits)
             result = make(fits)
         (stage,) = self.costs.stages
         cost = replace(stage, seconds=stage.seconds + fits.restored_seconds)
@@ -272,6 +275,16 @@ class _Study:
         how: dict[str, Any] = {"settings": said, "seed": self.context.seed, "command": self.command}
         write_study(self.folder, self.kind, result, cost, **how)
         fits.forget()
+
+    def _fit_ahead(self, fits: Fits) -> None:
+        """Let a cluster compute the fits, if there is one."""
+        with use_cluster(self.context) as cluster:
+            if cluster is not None:
+                of = SubjectOrder.of(self.folder, self.subject, self.encoding, self.context)
+                studies, seed = self.studies, self.context.seed
+                order = StudyOrder(of, self.kind, studies.repeats, studies.method, seed)
+                plan = plan_fits(self.kind, self.subject, self.repeats, seed)
+                fit_on_cluster(cluster, order, plan, fits, NAMES[self.kind])
 
     def _nested(self, fits: Fits) -> NestedRecord:
         """Evaluate the nested predictions, and the out-of-fold ones that parameters were chosen on."""
@@ -329,53 +342,18 @@ class _Study:
             "mean_contribution": mean_contributions(table),
         }
 
-    def _method(self) -> dict[str, Any]:
-        """The method of the repeats, as it is recorded."""
-        split, studies = self.subject.experiment.whole.split, self.studies
-        method = check_repeats(split, studies.repeats, studies.method)
-        return {"method": method.method, "by": method.by}
-
     def _repeat(self, fits: Fits) -> dict[str, Any]:
-        whole, seed = self.subject.experiment.whole, self.context.seed
-        split, catalogue = whole.split, whole.catalogue
-        rows, method = whole.rows_of(split.ids), self._method()
-        moments: dict[str, Any] = {}
-        if method["method"] == TEMPORAL:
-            column = str(method["by"])
-            moments = {
-                "times": read_times(catalogue, column)[rows],
-                "moments": catalogue.table[column].to_numpy(dtype=object)[rows].tolist(),
-            }
-        further = further_splits(
-            split,
-            as_no(catalogue.labels)[rows],
-            self.studies.repeats,
-            seed,
-            method=self.studies.method,
-            **moments,
-        )
+        fitted, seed = self.fitted, self.context.seed
         digest = self.subject.experiment.split.sha256
-        fitted = self.fitted
         own = RepeatedRun(OWN, seed, digest, fitted.training, fitted.test, fitted.outputs)
         return evaluate_repeated_splits(
             fitted.model,
             own,
-            further,
-            self._items,
+            self.repeats.splits(),
+            self.repeats.items,
             fitted.genres,
-            method=method["method"],
+            method=self.repeats.method["method"],
             seed=seed,
             fits=fits,
             learnt=self._learnt,
         )
-
-    def _items(self, further: FurtherSplit) -> tuple[LabelledItems, LabelledItems]:
-        """Training and test items of another split."""
-        experiment = replace(self.subject.experiment.whole, split=further.split).narrowed(
-            self.subject.record.task
-        )
-        if experiment.catalogue.genres != self.fitted.genres:
-            raise RunError(
-                f"{further.name}: expected items of all labels of the run, found others."
-            )
-        return experiment.items(*TRAINING), experiment.items("test")

@@ -38,7 +38,7 @@ MEANS = {
     "report": {"catalogue", "runs", "seed", "workers"},
     "explain": {"catalogue", "cache", "runs", "seed", "workers"},
     "describe": {"runs"},
-    "study": {*COMMON} - {"cluster", "quiet", "json"},
+    "study": {*COMMON} - {"quiet", "json"},
     "model-card": {"catalogue", "runs", "seed", "workers"},
     "convert": {"runs"},
     "cache ls": {"cache", "workers"},
