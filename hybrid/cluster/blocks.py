@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -379,8 +380,9 @@ class BlockRun(Generic[B, R]):
     def _cancel(self) -> None:
         """Let the cluster drop what was not begun, where an error or a second signal ends the run."""
         if self.running and not self.cluster.is_lost:
-            self._tell_to_stop()
-            self.cluster.client.cancel(list(self.running))
+            with suppress(OSError, TimeoutError, RuntimeError):  # the scheduler may go just now
+                self._tell_to_stop()
+                self.cluster.client.cancel(list(self.running))
         self.running.clear()
         if not self.cluster.is_lost:
             self._results.close()

@@ -59,11 +59,21 @@ def make_decoders(workers: int, gpu: bool, posters: int, paths: Iterable[str]) -
     'DecodingThreads'
     """
     can_share = hasattr(os, "memfd_create")  # Linux
-    if not (gpu and can_share and workers > 1 and posters >= WORTHWHILE) or any(
-        isinstance(parse_reference(path), RowReference) for path in paths
-    ):
+    wanted = gpu and can_share and workers > 1 and posters >= WORTHWHILE
+    if not wanted or any_in_parquet(paths):
         return DecodingThreads(workers)
     return DecodingProcesses(workers)
+
+
+def any_in_parquet(paths: Iterable[str]) -> bool:
+    """Whether some posters are images of Parquet files.
+
+    Examples
+    --------
+    >>> any_in_parquet(["films/1.jpg"]), any_in_parquet(["films.parquet#7"])
+    (False, True)
+    """
+    return any(isinstance(parse_reference(path), RowReference) for path in paths)
 
 
 class _Task(NamedTuple):

@@ -44,6 +44,7 @@ def embed_here(
     *,
     lease: str = "",
     interrupts: AbstractContextManager[Interrupts] | None = None,
+    decoders: AbstractContextManager[Decoders] | None = None,
 ) -> dict[str, Work]:
     """Embed the pending images of all jobs and write them, part by part.
 
@@ -57,6 +58,8 @@ def embed_here(
         Of all images together; without one they are leased shard by shard.
     interrupts : context manager of Interrupts, optional
         By default the signals of this process.
+    decoders : context manager of Decoders, optional
+        By default those of `decoders_for`, closed at the end.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def embed_here(
 
     with ExitStack() as stack:
         # First: processes start while the network is loaded.
-        decoders = stack.enter_context(closing(decoders_for(jobs, context.workers)))
+        decoding = stack.enter_context(decoders or closing(decoders_for(jobs, context.workers)))
         for writer in writers:
             stack.callback(writer.close)
         targets = []
@@ -98,7 +101,7 @@ def embed_here(
                     queues,
                     targets,
                     writers,
-                    decoders,
+                    decoding,
                     context.progress,
                     advance,
                     clock,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,9 @@ from hybrid.cluster.connection import Cluster
 from hybrid.cluster.division import divide
 from hybrid.errors import WeightsError
 from hybrid.extraction.cluster_blocks import BlockDone, run_blocks
-from hybrid.extraction.embed import Work, embed_here
+from hybrid.extraction.decoding import Decoders
+from hybrid.extraction.decoding_processes import DecodingProcesses, any_in_parquet
+from hybrid.extraction.embed import Work, decoders_for, embed_here
 from hybrid.extraction.plan import ExtractSettings, Job, choose_for
 from hybrid.images.references import join_folder
 from hybrid.utils.context import Context
@@ -209,8 +211,31 @@ def embed_block(order: Order, block: Block, turn: Turn) -> BlockDone:
         jobs.append(job)
     lease = uuid.uuid4().hex  # of this block alone: the scheduler says who does what
     busy = [job for job in jobs if job.todo]
-    embed_here(busy, order.settings, context, lease=lease, interrupts=nullcontext(turn.interrupts))
+    signals, decoders = nullcontext(turn.interrupts), _kept_decoders(order, block, busy, context)
+    embed_here(busy, order.settings, context, lease=lease, interrupts=signals, decoders=decoders)
     return BlockDone(len(block.names))
+
+
+# What else it keeps: processes take seconds to start.
+_processes: dict[tuple[object, ...], DecodingProcesses] = {}
+
+
+@contextmanager
+def _kept_decoders(
+    order: Order, block: Block, jobs: Sequence[Job], context: Context
+) -> Iterator[Decoders]:
+    """What decodes a block; processes are kept for the next one, unless it is of another order."""
+    key = (*(_loading(each, order.settings) for each in order.encodings), context.workers)
+    kept = None if any_in_parquet(block.names) else _processes.pop(key, None)
+    while _processes:
+        _processes.popitem()[1].close()
+    with ExitStack() as stack:
+        decoders = kept or decoders_for(jobs, context.workers)
+        stack.push(closing(decoders))
+        yield decoders
+        if isinstance(decoders, DecodingProcesses):  # and nothing has failed
+            _processes[key] = decoders
+            stack.pop_all()
 
 
 def _load(encoding: Encoding, order: Order) -> tuple[EngineChoice, Engine]:

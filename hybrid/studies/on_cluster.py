@@ -107,6 +107,8 @@ def fit_on_cluster(
         Fits that are under way are lost, as in one process.
     """
     labels = {fit.key: fit.label or fit.key for fit in fits.lacks(plan)}
+    if not labels:
+        return
     aside = list[SetAside]()
     with (
         until_interrupted() as interrupted,

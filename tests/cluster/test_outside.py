@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +58,33 @@ def test_where_there_is_no_scheduler_the_command_says_so(
         assert found.returncode == 1
         assert said in found.stderr
         assert "Traceback" not in found.stderr
+
+
+def test_a_worker_stops_when_the_command_was_killed(outside: Outside, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from hybrid.cluster.blocks import BlockRun
+from hybrid.cluster.connection import use_cluster
+from hybrid.utils.context import Context
+from hybrid.utils.interrupt import Interrupts
+
+def work(block, turn):
+    Path(block, "begun").touch()
+    try:
+        while True:
+            turn.interrupts.wait(0.05)
+    finally:
+        Path(block, "stopped").touch()
+
+with use_cluster(Context(cluster=sys.argv[1])) as cluster:
+    list(BlockRun(cluster, work, [sys.argv[2]], Interrupts()))
+"""
+    command = [sys.executable, "-c", code, outside.file, tmp_path]
+    with subprocess.Popen(list(map(str, command))) as process:
+        wait_until((tmp_path / "begun").exists)
+        process.kill()
+    wait_until((tmp_path / "stopped").exists)
 
 
 # Dask leaves sockets to the scheduler that died to the garbage collector.

@@ -35,6 +35,7 @@ NEVER_ONE = """
     catalogue/download/results.py said
     catalogue/download/transfer.py self.unreached
     catalogue/check.py items
+    cluster/blocks.py under
     catalogue/importers/mm_imdb_hdf5.py largest
     cli/output.py listed(samples, len(samples))
     cli/tune.py plan.parameters
@@ -65,7 +66,7 @@ NEVER_ONE = """
     splitting/findings.py len(largest)
     splitting/findings.py n
     splitting/methods.py method
-    studies/learning_curve.py len(folds)
+    studies/learning_curve.py folds
     studies/learning_curve.py said
     utils/reading.py kind.limit
     utils/reading.py limit
