@@ -15,7 +15,7 @@ from hybrid.duplicates.similarity import Pairs, count_characters, tokenize
 SHINGLE = 3  # words
 CHARACTER_SHINGLE = 4  # characters of a script without spaces between words
 MAX_TEXTS = 100  # a shingle that more texts share says nothing about any two of them
-AT_ONCE = 8_000_000  # shingles that are sorted at once
+AT_ONCE = 4_000_000  # shingles that are sorted at once
 BLOCK = 2_000_000  # words whose shingles are numbered at once
 ROWS = 2_000  # texts that are compared with all at once
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
