@@ -40,6 +40,7 @@ from hybrid.types import DuplicateGroups
 from hybrid.utils.context import Context
 from hybrid.utils.key_index import PackedKeys
 from hybrid.utils.progress import shows_step
+from hybrid.utils.resources import return_memory
 
 Keys = Sequence[bytes | BadPoster]
 
@@ -146,7 +147,9 @@ def find_duplicates(
     >>> folder.cleanup()
     """
     ids, table = catalogue.ids, catalogue.folded
+    return_memory()  # each search needs some of its own
     kinds, skipped = _compare_posters(catalogue, keys, store, context)
+    return_memory()
     found, left_out = _compare_texts(catalogue)
     if texts is not None:
         found.append(_compare_text_embeddings(catalogue, texts, found))
