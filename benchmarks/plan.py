@@ -46,7 +46,7 @@ CATALOGUE_MEMORY = 640  # after reading; benchmarks/catalogue_memory.py
 INDEX_MEMORY = 513 * 2**20 / 1e7  # of a compacted cache; benchmarks/cache_keys.py
 SPLIT_MEMORY = 310  # benchmarks/split.py
 FIT_MEMORY = 330  # benchmarks/scale.py
-HASHES_MEMORY, TEXTS_MEMORY = 450, 2_200  # near-duplicates; benchmarks/near_duplicates.py
+HASHES_MEMORY, TEXTS_MEMORY = 480, 1_540  # near-duplicates; benchmarks/near_duplicates.py
 
 
 @dataclass(frozen=True)
