@@ -22,7 +22,7 @@ from hybrid.duplicates.kinds import (
     SAME_IMAGE,
     name_text_kinds,
 )
-from hybrid.duplicates.members import Members, key_of_words
+from hybrid.duplicates.members import Members
 from hybrid.duplicates.sharing import (
     Describe,
     Ids,
@@ -34,6 +34,7 @@ from hybrid.duplicates.sharing import (
 from hybrid.duplicates.similarity import count_words, tokenize
 from hybrid.duplicates.standardised_rows import StandardisedRows
 from hybrid.errors import SettingError, unknown_name
+from hybrid.extraction.texts import text_key
 from hybrid.images.perceptual_hash import BLANK
 from hybrid.types import MAX_SHARED, WARNING, DuplicateGroups
 from hybrid.utils.key_index import PackedKeys, index_part
@@ -168,8 +169,7 @@ def text_duplicates(
     """
     tokens = map(tokenize, texts)
     keys = (
-        key_of_words(" ".join(words)) if count_words(words) >= MIN_WORDS else None
-        for words in tokens
+        text_key(" ".join(words)) if count_words(words) >= MIN_WORDS else None for words in tokens
     )
     _, members = Members.collect(ids, PackedKeys.collect(keys))
     different = (texts[i] for i in members.first.tolist())
@@ -191,7 +191,7 @@ def are_short(texts: Iterable[str]) -> bool:
         for text in texts:
             words = tokenize(text)
             long.append(count_words(words) >= MIN_WORDS)
-            yield key_of_words(" ".join(words)) if words else None
+            yield text_key(" ".join(words)) if words else None
 
     packed = PackedKeys.collect(keys())
     different = index_part("", packed.array[packed.named]).row
@@ -219,7 +219,7 @@ def title_duplicates(
     """
     plain = (" ".join(tokenize(title)) for title in titles)
     keys = (
-        key_of_words(f"{title}\0{year}") if title and year else None
+        text_key(f"{title}\0{year}") if title and year else None
         for title, year in zip(plain, years, strict=True)
     )
     _, members = Members.collect(ids, PackedKeys.collect(keys))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, overload
@@ -109,14 +108,3 @@ class Members(Sequence[tuple[str, ...]]):
     def shared(self) -> Iterable[tuple[str, ...]]:
         """The ids of each value that several items have."""
         return (self[i] for i in np.flatnonzero(self.sizes > 1).tolist())
-
-
-def key_of_words(words: str) -> bytes:
-    """A key that stands for a text.
-
-    Examples
-    --------
-    >>> len(key_of_words("a man finds an old map"))
-    32
-    """
-    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).digest()
