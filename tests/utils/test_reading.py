@@ -26,6 +26,7 @@ from hybrid.utils.reading import (
     read_json,
     read_text,
 )
+from tests.open_files import counts_open_files, open_files
 
 WAYS: dict[str, Callable[[Path], Any]] = {
     "open_file": lambda path: open_file(path, POINTER),
@@ -61,13 +62,13 @@ def test_what_is_no_regular_file_of_its_size_is_refused(thing: str, way: str) ->
     assert (str(again), again.errno) == (str(caught.value), caught.value.errno)
 
 
+@counts_open_files
 def test_no_file_stays_open() -> None:
     os.mkfifo("pipe")
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(UnusableFileError, match="pipe"):
             open_file("pipe", POINTER)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not open_files(Path.cwd())
 
 
 def test_a_file_of_the_largest_size_is_read() -> None:
