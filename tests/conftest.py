@@ -219,6 +219,17 @@ def fault_counts(request: pytest.FixtureRequest) -> dict[str, int]:
     return {name: counts[full] for name, counts in FAULT_COUNTS.items()}
 
 
+@pytest.fixture(scope="module")
+def few_draws() -> Iterator[None]:
+    """Few draws of a bootstrap, which would take most of the time."""
+    from hybrid.evaluation import compare_with_reference, evaluate, evaluate_all
+
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (evaluate, evaluate_all, compare_with_reference):
+            patch.setitem(function.__kwdefaults__, "draws", 40)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tally(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Note a line that is printed at the end of the tests."""

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hybrid import load_catalogue, write_sample
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
-from hybrid.cluster import connection, division
+from hybrid.cluster import connection
 from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import Cluster, _open, one_connection, use_cluster
 from hybrid.errors import CacheError, MissingExtraError, SettingError, WeightsError
@@ -38,15 +37,6 @@ from hybrid.types import EmbeddingOptions, ExtractSummary, TextEmbeddingOptions
 from hybrid.utils.context import Context
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
-ITEMS = 90
-
-
-@pytest.fixture
-def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
-    monkeypatch.chdir(tmp_path)
-    write_sample("films", n_items=ITEMS)
-    monkeypatch.setattr(division, "LEAST_BLOCK", 8)
-    return load_catalogue("films/catalogue.csv")
 
 
 def extract(films: Catalogue, cache: str, cluster: bool, **settings: Any) -> ExtractSummary:

@@ -123,6 +123,7 @@ def test_a_worker_that_is_killed_loses_what_was_under_way(
             killed.append(cluster.client.run(os.getpid, workers=[part.worker])[part.worker])
             os.kill(killed[0], signal.SIGKILL)
             known.extend(self.done)
+            (tmp_path / "posters" / f".tmp-there-1-{'0' * 32}").write_bytes(b"half a post")
 
     monkeypatch.setattr(on_cluster._Round, "_note", note_and_kill)
     # As a second passes, so that something is told before the end of a lane.

@@ -11,12 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hybrid import load_catalogue, write_sample
+from hybrid import load_catalogue
 from hybrid.audit.audit import audit_project
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, check
 from hybrid.catalogue.check import look_at_posters
-from hybrid.cluster import division
 from hybrid.cluster.connection import Cluster
 from hybrid.errors import ClusterError
 from hybrid.extraction.lookup import hash_catalogue
@@ -30,16 +29,6 @@ from hybrid.splitting.methods import make_splits
 from hybrid.splitting.splits import make_split
 from hybrid.utils.context import Context
 from hybrid.utils.interrupt import Interrupts
-
-ITEMS = 90
-
-
-@pytest.fixture
-def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
-    monkeypatch.chdir(tmp_path)
-    write_sample("films", n_items=ITEMS)
-    monkeypatch.setattr(division, "LEAST_BLOCK", 8)
-    return load_catalogue("films/catalogue.csv")
 
 
 @pytest.fixture
@@ -93,7 +82,7 @@ def test_several_posters_of_an_item_have_the_same_keys(
     table.drop(columns="poster").assign(posters=several).to_csv("films/several.csv", index=False)
     both = load_catalogue("films/several.csv")
     alone = hash_several(both, Context("none"))
-    assert len(alone) > ITEMS // 2
+    assert len(alone) > len(films) // 2
     assert hash_several(both, remembering) == alone
 
 
@@ -130,7 +119,7 @@ def test_a_poster_that_kills_those_who_decode_it_is_told_and_all_others_are_reme
 ) -> None:
     paths, hash_file = named(films), perceptual_hash._hash_file
     alone = hash_perceptually(paths, Context("none", workers=2))
-    assert len(alone) > ITEMS // 2
+    assert len(alone) > len(films) // 2
     poison = list(paths.values())[30]
     dying = dying_at(poison, hash_file, tmp_path / "log")
     monkeypatch.setattr(perceptual_hash, "_hash_file", dying)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,6 @@ from hybrid import load_catalogue, write_sample
 from hybrid.cli.main import _run
 from hybrid.cluster.connection import Cluster
 from hybrid.errors import HybridError, RunError
-from hybrid.evaluation import compare_with_reference, evaluate, evaluate_all
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads import HybridClassifier
 from hybrid.studies import on_cluster
@@ -27,19 +26,13 @@ from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 from tests.studies.test_study import timeless
 
-pytestmark = pytest.mark.filterwarnings("ignore:random weights")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:random weights"),
+    pytest.mark.usefixtures("few_draws"),
+]
 ALL = Studies(nested=True, curve=True, ablation=True, repeats=3)
 FIT_BLOCK = on_cluster.fit_block
 FITS = {"nested": 2, "curve": 10, "ablation": 2, "repeats": 2}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_draws() -> Iterator[None]:
-    """The bootstrap would take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        for function in (evaluate, evaluate_all, compare_with_reference):
-            patch.setitem(function.__kwdefaults__, "draws", 40)
-        yield
 
 
 @pytest.fixture(scope="module")

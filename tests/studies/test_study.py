@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +24,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.cli.output import MAIN
 from hybrid.cli.study_output import studies_text
-from hybrid.evaluation import Outputs, compare_with_reference, evaluate, evaluate_all
+from hybrid.evaluation import Outputs, evaluate
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.heads import HybridClassifier
 from hybrid.model_file.manifest import write_manifest
@@ -51,18 +51,10 @@ from hybrid.studies.subject import load_subject
 from hybrid.types import Interval
 from hybrid.utils.context import Context
 
+pytestmark = pytest.mark.usefixtures("few_draws")
 KINDS = {"nested": 3, "curve": 15, "ablation": 2, "repeats": 2}  # fits of each
 OPTIONS = {kind: [f"--{kind}"] for kind in KINDS} | {"repeats": ["--repeats", "3"]}
 RUN = ("manifest.json", "model.json", "model.npz", "predictions.csv", "run.json")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_draws() -> Iterator[None]:
-    """The bootstrap would take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        for function in (evaluate, evaluate_all, compare_with_reference):
-            patch.setitem(function.__kwdefaults__, "draws", 40)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,14 +23,19 @@ from hybrid.catalogue.download.results import (
     write_failures,
 )
 from hybrid.catalogue.download.settings import FetchSettings
-from hybrid.catalogue.download.transfer import FOLDER, is_there, transfer_posters
+from hybrid.catalogue.download.transfer import (
+    FOLDER,
+    is_there,
+    remove_unfinished,
+    transfer_posters,
+)
 from hybrid.catalogue.download.urls import TMDB_SIZES, cell_url, find_url_column, split_references
 from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.cluster.connection import use_cluster
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import BadRow, Finding
 from hybrid.utils.context import Context
-from hybrid.utils.files import TEMPORARY, locked, make_folder, remove
+from hybrid.utils.files import locked, make_folder
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.outputs import is_forced, output_problem
 from hybrid.utils.refusals import describe_refusal
@@ -233,8 +238,7 @@ def _writing(out: Path, source: Path) -> Iterator[Ledger]:
     try:
         make_folder(folder)
         with locked(out.with_suffix(".lock")):
-            for left in folder.glob(f"{TEMPORARY}*"):  # of a call that was killed
-                remove(left)
+            remove_unfinished(folder)
             yield Ledger(file)
     except BlockingIOError:
         raise CatalogueError(

@@ -13,7 +13,14 @@ from hybrid.catalogue.download.lanes import host_of, make_lanes, share_settings
 from hybrid.catalogue.download.ledger import Entry, Failed, Fetched, Ledger
 from hybrid.catalogue.download.pacing import Pacer
 from hybrid.catalogue.download.settings import FetchSettings
-from hybrid.catalogue.download.transfer import Reach, UnreachedError, is_there, transfer_posters
+from hybrid.catalogue.download.transfer import (
+    FOLDER,
+    Reach,
+    UnreachedError,
+    is_there,
+    remove_unfinished,
+    transfer_posters,
+)
 from hybrid.cluster.blocks import BlockRun, SetAside
 from hybrid.cluster.connection import Cluster
 from hybrid.errors import ClusterError
@@ -114,6 +121,7 @@ def transfer_on_cluster(
             run.fetch(left, interrupted)
             interrupted.obey()
             left = [url for url in left if url not in run.done]
+    remove_unfinished(ledger.folder / FOLDER)  # of workers that died
 
 
 class _Round:

@@ -21,7 +21,7 @@ from hybrid.catalogue.download.settings import FetchSettings
 from hybrid.errors import CatalogueError
 from hybrid.images.decode import BadPoster
 from hybrid.images.examine import CUT_SHORT, examine_image
-from hybrid.utils.files import write_unsynced
+from hybrid.utils.files import TEMPORARY, remove, write_unsynced
 
 FOLDER = "posters"
 NAME_DIGITS = 32  # of the SHA-256 of the content
@@ -127,6 +127,12 @@ def transfer_posters(
     pacer = Pacer(settings.rate) if pacer is None else pacer
     with _without_searches():
         _run(_Transfer(book, settings, workers, advance, pacer, reach or Reach()).run(urls))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what those who were killed had begun to write among the posters; nobody may be writing now."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        remove(left)
 
 
 def store_poster(data: bytes, folder: Path, settings: FetchSettings) -> Fetched | Refusal:
