@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Ancestor, Hashes, ItemHashes
 from hybrid.catalogue import Catalogue
+from hybrid.catalogue.packed import chunks
 from hybrid.duplicates.groups import MIN_WORDS
 from hybrid.duplicates.kinds import NEAR_IMAGE, SAME_IMAGE, name_text_kinds
 from hybrid.duplicates.similarity import count_words, tokenize
@@ -51,26 +53,18 @@ def hash_items(
     >>> (found.posters > 0).tolist(), (found.texts > 0).tolist()
     ([True, False], [False, True])
     """
-    columns = catalogue.columns
-    same, near = zip(*map(name_text_kinds, catalogue.folded.columns), strict=True)
-    silent = _find_untied(duplicates, same, near)
-    texts = _texts(catalogue, columns.text, silent)
-    rows = _texts(catalogue, [*columns.text, *columns.metadata], silent)
-    shared = Counter(key for key in keys if isinstance(key, bytes))
-    silent = _find_untied(duplicates, [SAME_IMAGE], [NEAR_IMAGE])
-    own = [
-        None if isinstance(key, bytes) and _is_everybodys(shared[key], name in silent) else key
-        for name, key in zip(catalogue.ids.tolist(), keys, strict=True)
-    ]
-    content = [
-        text or ("" if isinstance(key, bytes) else row)
-        for key, text, row in zip(own, texts, rows, strict=True)
-    ]
-    posters = [poster_number(key) if isinstance(key, bytes) else 0 for key in own]
+    columns, folded = catalogue.columns, catalogue.folded.columns
+    same, near = zip(*map(name_text_kinds, folded), strict=True)
+    silent = _find_untied(catalogue, duplicates, same, near)
+    texts, rows = (
+        _leave_out_shared(numbers, silent)
+        for numbers in _number_texts(catalogue, columns.text, [*columns.text, *columns.metadata])
+    )
+    numbers = (poster_number(key) if isinstance(key, bytes) else 0 for key in keys)
+    silent = _find_untied(catalogue, duplicates, [SAME_IMAGE], [NEAR_IMAGE])
+    posters = _leave_out_shared(np.fromiter(numbers, np.uint64, len(catalogue)), silent)
     return ItemHashes(
-        np.array([_hash(name) for name in catalogue.ids.tolist()], dtype=np.uint64),
-        np.array(posters, dtype=np.uint64),
-        np.array([_hash(text) if text else 0 for text in content], dtype=np.uint64),
+        hash_ids(catalogue.ids), posters, np.where((texts == 0) & (posters == 0), rows, texts)
     )
 
 
@@ -115,7 +109,7 @@ def hash_further(
     return owners, ItemHashes(first.ids[owners], posters, np.zeros_like(posters))
 
 
-def hash_ids(ids: Sequence[str]) -> Hashes:
+def hash_ids(ids: Sequence[str] | NDArray[np.str_]) -> Hashes:
     """Hash ids as `hash_items` does.
 
     Examples
@@ -123,7 +117,7 @@ def hash_ids(ids: Sequence[str]) -> Hashes:
     >>> hash_ids(["f1"]).dtype
     dtype('uint64')
     """
-    return np.array([_hash(name) for name in ids], dtype=np.uint64)
+    return np.fromiter(map(_hash, ids), np.uint64, len(ids))
 
 
 def poster_number(key: bytes) -> int:
@@ -185,33 +179,44 @@ def find_learnt(run: Ancestor, items: ItemHashes, catalogue: str) -> NDArray[np.
 
 
 def _find_untied(
-    duplicates: Sequence[DuplicateGroups], same: Sequence[str], near: Sequence[str]
-) -> set[str]:
-    """Items that near-duplicates of these kinds leave untied, and no equal value ties."""
+    catalogue: Catalogue,
+    duplicates: Sequence[DuplicateGroups],
+    same: Sequence[str],
+    near: Sequence[str],
+) -> NDArray[np.bool_]:
+    """Items that near-duplicates of these kinds leave untied, and no equal value ties: shape (n,)."""
     tied = {name for kind in duplicates if kind.kind in same for ids in kind.groups for name in ids}
     crowd = {
         name for kind in duplicates if kind.kind in near for ids in kind.untied for name in ids
     }
-    return crowd - tied
+    if not (left := crowd - tied):
+        return np.zeros(len(catalogue), dtype=bool)
+    return np.isin(catalogue.ids, np.array(sorted(left)))
 
 
-def _is_everybodys(items: int, untied: bool) -> bool:
-    """Whether what so many items have says nothing about any of them."""
-    return items > MAX_SHARED or (untied and items > 1)
+def _leave_out_shared(numbers: Hashes, untied: NDArray[np.bool_]) -> Hashes:
+    """Numbers that so many items have say nothing about any of them: 0 in their place."""
+    _, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    items = counts[place]
+    return np.where((items > MAX_SHARED) | (untied & (items > 1)), np.uint64(0), numbers)
 
 
-def _texts(catalogue: Catalogue, names: Sequence[str], untied: Set[str]) -> list[str]:
-    """The words of some columns, in the order of the columns' names; empty where they say nothing."""
-    if not names:
-        return [""] * len(catalogue)
-    cells = zip(*(catalogue.table[name].tolist() for name in sorted(names)), strict=True)
-    words = [tokenize(" ".join(row)) for row in cells]
-    texts = [" ".join(some) if count_words(some) >= MIN_WORDS else "" for some in words]
-    shared = Counter(texts)
-    return [
-        "" if _is_everybodys(shared[text], name in untied) else text
-        for name, text in zip(catalogue.ids.tolist(), texts, strict=True)
-    ]
+def _number_texts(catalogue: Catalogue, *sets: Sequence[str]) -> NDArray[np.uint64]:
+    """Hash the words of some sets of columns, in the order of the columns' names: shape (sets, n).
+
+    Those of fewer than 8 words are 0. Each cell is read once, and no text is kept.
+    """
+    names = sorted({name for some in sets for name in some})
+    places = [[names.index(name) for name in sorted(some)] for some in sets]
+    numbers = np.zeros((len(sets), len(catalogue)), dtype=np.uint64)
+    columns = [chain.from_iterable(chunks(catalogue.table[name])) for name in names]
+    for i, cells in enumerate(zip(*columns, strict=True)):
+        words = [tokenize(cell) for cell in cells]
+        for number, some in zip(numbers, places, strict=True):
+            text = list(chain.from_iterable(words[place] for place in some))
+            if count_words(text) >= MIN_WORDS:
+                number[i] = _hash(" ".join(text))
+    return numbers
 
 
 def _hash(text: str) -> int:

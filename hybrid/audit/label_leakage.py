@@ -7,8 +7,10 @@ The program cannot know who filled it, so what is found here is a warning.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, compress
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,8 +20,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import split_cell
-from hybrid.catalogue.dates import count_days
+from hybrid.catalogue.dates import count_days, parse_dates
+from hybrid.catalogue.numbers import parse_numbers
+from hybrid.catalogue.packed import chunks
 from hybrid.splitting.splits import make_folds
+from hybrid.types import CellFormat
 from hybrid.utils.progress import shows_step
 from hybrid.utils.scripts import is_hangul, split_words
 from hybrid.utils.unknown_labels import as_no
@@ -61,7 +66,7 @@ class LabelLeak:
 
 
 def text_leakage(
-    texts: Sequence[str], labels: NDArray[np.uint8], genres: Sequence[str], column: str
+    texts: Iterable[str], labels: NDArray[np.uint8], genres: Sequence[str], column: str
 ) -> list[LabelLeak]:
     """Find genres that the text names: "a comedy about …".
 
@@ -71,7 +76,7 @@ def text_leakage(
 
     Parameters
     ----------
-    texts : sequence of n str
+    texts : iterable of n str
     labels : ndarray of shape (n, L), uint8
         1 where the item has the label.
     genres : sequence of L str
@@ -89,20 +94,28 @@ def text_leakage(
     >>> [(leak.genre, leak.score) for leak in text_leakage(texts, labels, ["War"], "overview")]
     [('War', 1.0)]
     """
-    words = [f" {' '.join(_words(text))} " for text in texts]
+    # A name of signs only is one that no text is searched for.
+    names = {j: _between_spaces(genre) for j, genre in enumerate(genres) if _words(genre)}
+    named = np.zeros(labels.shape, dtype=bool)
+    for i, text in enumerate(texts):
+        words = f" {' '.join(_words(text))} "
+        for j, name in names.items():
+            if name in words:
+                named[i, j] = True
     found = []
-    for j, genre in enumerate(genres):
-        wanted = _words(genre)
-        if not wanted:
-            continue  # of signs only, which no text is searched for
-        name = f" {' '.join(wanted)}" + ("" if is_hangul(wanted[-1]) else " ")
-        named = np.array([name in text for text in words], dtype=bool)
-        own = named & (labels[:, j] != 0)
+    for j in names:
+        own = named[:, j] & (labels[:, j] != 0)
         enough = own.sum() >= max(MIN_NAMED * labels[:, j].sum(), 2)
-        if enough and own.sum() >= MIN_RIGHT * named.sum():
-            score = float(own.sum() / named.sum())
-            found.append(LabelLeak(genre, column, score, np.flatnonzero(own)))
+        if enough and own.sum() >= MIN_RIGHT * named[:, j].sum():
+            score = float(own.sum() / named[:, j].sum())
+            found.append(LabelLeak(genres[j], column, score, np.flatnonzero(own)))
     return found
+
+
+def _between_spaces(genre: str) -> str:
+    """The words of a name, as they stand in a text."""
+    words = _words(genre)
+    return f" {' '.join(words)}" + ("" if is_hangul(words[-1]) else " ")
 
 
 def _words(text: str) -> list[str]:
@@ -110,7 +123,7 @@ def _words(text: str) -> list[str]:
 
 
 def categorical_leakage(
-    cells: Sequence[Sequence[str]],
+    cells: Iterable[Sequence[str]],
     labels: NDArray[np.uint8],
     genres: Sequence[str],
     folds: NDArray[np.int64],
@@ -122,7 +135,7 @@ def categorical_leakage(
 
     Parameters
     ----------
-    cells : sequence of n sequences of str
+    cells : iterable of n sequences of str
         The values of each item; a categorical column has one or none.
     labels : ndarray of shape (n, L), uint8
         1 where the item has the label.
@@ -147,10 +160,13 @@ def categorical_leakage(
     ('certificate', 1.0)
     """
     known: dict[str, int] = {}
-    columns = [known.setdefault(value, len(known)) for cell in cells for value in cell]
-    ends = np.concatenate([[0], np.cumsum([len(cell) for cell in cells])])
-    shape = (len(cells), len(known))
-    held = sp.csr_array((np.ones(len(columns)), np.array(columns, dtype=np.int64), ends), shape)
+    columns, ends = array("q"), array("q", [0])
+    for cell in cells:
+        columns.extend(known.setdefault(value, len(known)) for value in cell)
+        ends.append(len(columns))
+    held = sp.csr_array(
+        (np.ones(len(columns)), np.asarray(columns), np.asarray(ends)), (len(labels), len(known))
+    )
     scores = np.zeros(labels.shape)
     for fold in np.unique(folds):
         here, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
@@ -255,27 +271,35 @@ def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[Labe
     """
     rows = np.flatnonzero(catalogue.labelled)
     labels, genres, columns = as_no(catalogue.labels)[rows], catalogue.genres, catalogue.columns
-    table = catalogue.table.iloc[rows]
-    named = [g for c in columns.text for g in text_leakage(table[c].tolist(), labels, genres, c)]
+
+    def cells(name: str) -> Iterator[str]:
+        return compress(chain.from_iterable(chunks(catalogue.table[name])), catalogue.labelled)
+
+    named = [g for c in columns.text for g in text_leakage(cells(c), labels, genres, c)]
     folds = (
         make_folds(catalogue.ids[rows], labels[:, :0], FOLDS) if len(rows) >= FOLDS else rows * 0
     )
     predicted: list[LabelLeak] = []
     if len(np.unique(folds)) > 1:
-        frame = catalogue.frame.iloc[rows]
-        for name in columns.numeric:
-            predicted += numeric_leakage(frame[name].to_numpy(), labels, genres, folds, name)
-        for name in columns.date:
-            days = count_days(frame[name].to_numpy(dtype=object))
-            predicted += numeric_leakage(days, labels, genres, folds, name)
-        for name in (*columns.categorical, *columns.list):
-            whole = name in columns.categorical
-            cells = [
-                ([cell] if cell else []) if whole else split_cell(cell, columns.label_separator)
-                for cell in table[name].tolist()
-            ]
-            predicted += categorical_leakage(cells, labels, genres, folds, name)
+        for name in (*columns.numeric, *columns.date):
+            numbers = _read_numbers(catalogue, name)[rows]
+            predicted += numeric_leakage(numbers, labels, genres, folds, name)
+        for name in columns.categorical:
+            values = ([cell] if cell else [] for cell in cells(name))
+            predicted += categorical_leakage(values, labels, genres, folds, name)
+        for name in columns.list:
+            parts = (split_cell(cell, columns.label_separator) for cell in cells(name))
+            predicted += categorical_leakage(parts, labels, genres, folds, name)
     return [_at(leak, rows) for leak in named], [_at(leak, rows) for leak in predicted]
+
+
+def _read_numbers(catalogue: Catalogue, name: str) -> Floats:
+    """The numbers of a column, or the days of its dates."""
+    columns, cells = catalogue.columns, catalogue.table[name]
+    reading = columns.formats.get(name, CellFormat())
+    if name in columns.numeric:
+        return parse_numbers(cells, reading)
+    return count_days(parse_dates(cells, reading.order))
 
 
 def _at(leak: LabelLeak, rows: NDArray[np.int64]) -> LabelLeak:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
 from hybrid.audit.item_hashes import hash_ids, hash_items
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
 from hybrid.catalogue import load_catalogue
+from hybrid.duplicates.similarity import tokenize
 from hybrid.types import Audit, Split
 
 KIND = "backbone trained on test items"
@@ -169,3 +173,21 @@ def test_what_more_than_twelve_items_share_says_nothing(tmp_path: Path) -> None:
         path.write_text("\n".join(["id,overview,genres", *lines[:count]]) + "\n")
         found = hash_items(load_catalogue(path), [b"k" * 32] * count)
         assert found.texts.all() == known
+
+
+@given(st.lists(st.text(max_size=20), max_size=4))
+@example(
+    ["a", "\u0301b", "\u1100", "\u1161"]
+)  # marks and syllables that would join a letter before them
+def test_the_words_of_cells_are_those_of_the_cells_side_by_side(cells: list[str]) -> None:
+    assert tokenize(" ".join(cells)) == [word for cell in cells for word in tokenize(cell)]
+
+
+def test_texts_and_posters_have_the_numbers_of_their_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f'id,title,overview,year,genres\n1,Heat,"{TEXT}",1995,Drama\n2,,,1995,War\n')
+    found = hash_items(load_catalogue(path), [None, b"k" * 32])
+    words = "a sheriff rides into a town where nobody sleeps at night heat"  # by the columns' names
+    digest = hashlib.sha256(words.encode()).digest()
+    assert found.texts.tolist() == [int.from_bytes(digest[:8], "little"), 0]
+    assert found.posters.tolist() == [0, int.from_bytes(b"k" * 8, "little")]
