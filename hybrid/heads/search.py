@@ -241,19 +241,21 @@ def climb(run: Evaluate, start: Candidate, grid: Mapping[str, Sequence[Any]]) ->
     >>> climb(run, Candidate({"C": 1.0}, {}), {"C": [0.01, 0.03, 0.1, 1.0, 3.0]}).choice.parameters
     {'C': 0.03}
     """
-    best = run([start])
+    best, at = None, start
     for name, values in grid.items():
         first = list(values).index(start.parameters[name])
         for way in (reversed(values[:first]), values[first + 1 :]):
-            before = best
+            before = at
             for value in way:
-                found = run([_changed(best.choice, parameters={name: value})], best)
-                if found is best:
+                next_one = _changed(at, parameters={name: value})
+                # The first two are fitted at once where the head can.
+                best = run([next_one], best) if best else run([start, next_one])
+                if best.choice == at:
                     break
-                best = found
-            if best is not before:
+                at = best.choice
+            if at != before:
                 break
-    return best
+    return best or run([start])
 
 
 def count_climbs(grid: Mapping[str, Sequence[Any]]) -> int:

@@ -250,6 +250,21 @@ def test_hill_climbing_of_several_parameters() -> None:
     assert climb(run, Candidate({"a": 3, "b": 2}, {}), grid).choice.parameters == {"a": 1, "b": 3}
 
 
+def test_hill_climbing_begins_with_two_at_once_and_ends_without_a_grid() -> None:
+    run, _ = climbing(distance)
+    sizes: list[int] = []
+
+    def counted(choices: Sequence[Candidate], incumbent: Trial | None = None) -> Trial:
+        sizes.append(len(choices))
+        return run(choices, incumbent)
+
+    climb(counted, Candidate({"C": 1.0}, {}), {"C": [0.01, 0.1, 1.0, 10.0]})
+    assert sizes == [2, 1]
+    assert climb(climbing(lambda c: 0.0)[0], Candidate({}, {"text": 2.0}), {}).choice.weights == {
+        "text": 2.0
+    }
+
+
 def test_of_equals_the_first_is_chosen(films: tuple[pd.DataFrame, Labels]) -> None:
     model = make_model(grid={"max_iter": [1000, 1001]}, block_weights=()).fit(*films)
     assert model.chosen_.parameters == {"max_iter": 1000}
