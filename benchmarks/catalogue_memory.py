@@ -4,7 +4,8 @@
 
 Made films: id, title, an overview of 60 words, 1 to 3 genres of 20, year, directors, poster. Each item has a
 poster path of its own; the files behind them are 1,000 small images, in folders of which 2,000 are links to
-one. With ``--different`` each item has an image of its own instead, in tar files of 10,000.
+one. With ``--different`` each item has an image of its own instead, in tar files of 10,000. An overview has
+ten of 50,000 phrases, so that many films share each; with ``--phrases`` of more, fewer do.
 ``--formats csv jsonl parquet`` says how the tables are written. `--folder` is kept, and what is in it is used
 again.
 
@@ -37,7 +38,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 GENRES = (
     *("Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family"),
@@ -98,13 +99,21 @@ with open(os.devnull, 'w') as nothing, contextlib.redirect_stdout(nothing):
 # The data
 
 
-def rows(n: int, different: bool = False, seed: int = 0) -> Iterator[list[str]]:
-    """Yield made films; the first ones are the same whatever `n`."""
+class Films(NamedTuple):
+    """Which films are made: how many, whether each has an image of its own, and of how many phrases."""
+
+    n: int
+    different: bool = False
+    phrases: int = PHRASES
+
+
+def rows(films: Films, seed: int = 0) -> Iterator[list[str]]:
+    """Yield made films; the first ones are the same, however many there are."""
     draw = random.Random(seed)
     words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(WORDS)]
-    phrases = [" ".join(draw.choices(words, k=PHRASE)) for _ in range(PHRASES)]
+    phrases = [" ".join(draw.choices(words, k=PHRASE)) for _ in range(films.phrases)]
     directors = [" ".join(draw.choices(words, k=2)).title() for _ in range(DIRECTORS)]
-    for i in range(n):
+    for i in range(films.n):
         yield [
             f"tt{i:07d}",
             " ".join(draw.choices(words, k=3)).capitalize(),
@@ -113,14 +122,14 @@ def rows(n: int, different: bool = False, seed: int = 0) -> Iterator[list[str]]:
             str(1920 + draw.randrange(105)),
             draw.choice(directors),
             f"posters/{i // BATCH:05d}.tar#{i % BATCH:04d}.png"
-            if different
+            if films.different
             else f"posters/{i // IMAGES % FOLDERS:04d}/{i % IMAGES:03d}.jpg",
         ]
 
 
-def write(path: Path, n: int, different: bool = False) -> None:
-    """Write a catalogue of n items, by the suffix of its name, some thousand rows at a time."""
-    made = rows(n, different)
+def write(path: Path, films: Films) -> None:
+    """Write a catalogue, by the suffix of its name, some thousand rows at a time."""
+    made = rows(films)
     if path.suffix == ".parquet":
         import pyarrow
         from pyarrow import parquet
@@ -200,22 +209,23 @@ def measure(*stages: str, path: Path, encoder: str = "") -> dict[str, float]:
         return dict(json.loads(told.read_text()))
 
 
-def make_elsewhere(folder: Path, n: int, suffix: str, different: bool = False) -> Path:
+def make_elsewhere(folder: Path, films: Films, suffix: str) -> Path:
     """As `made`, in another process: what this one had in memory would count for its children."""
-    call = [sys.executable, __file__, "--folder", str(folder), "--make", str(n), suffix]
-    subprocess.run([*call, *["--different"] * different], check=True)
-    return made(folder, n, suffix, different)
+    call = [sys.executable, __file__, "--folder", str(folder), "--make", str(films.n), suffix]
+    more = [*["--different"] * films.different, "--phrases", str(films.phrases)]
+    subprocess.run([*call, *more], check=True)
+    return made(folder, films, suffix)
 
 
 def make_runs(folder: Path, stages: Sequence[str], n: int) -> None:
     """Fit the runs that predict, where they are not there yet; embeddings are imported for n items."""
-    few = make_elsewhere(folder, LEARNT, "csv")
+    few = make_elsewhere(folder, Films(LEARNT), "csv")
     (folder / "runs").mkdir(exist_ok=True)
     if "predict" in stages and not (folder / "runs" / RUN).exists():
         measure("split", "fit", path=few)
     if "embeddings" in stages and not (folder / "runs" / BLOCK).exists():
         write_vectors(folder, n)
-        measure("import", path=make_elsewhere(folder, n, "csv"))
+        measure("import", path=make_elsewhere(folder, Films(n), "csv"))
         measure("split", "fit-block", path=few)
 
 
@@ -234,16 +244,17 @@ def write_vectors(folder: Path, n: int) -> None:
     (folder / "ids.txt").write_text("".join(f"tt{i:07d}\n" for i in range(n)))
 
 
-def made(folder: Path, n: int, suffix: str, different: bool = False) -> Path:
-    """The catalogue of n items in a format, written where it is not there yet."""
-    if different:
-        write_shards(folder / "posters", n)
+def made(folder: Path, films: Films, suffix: str) -> Path:
+    """A catalogue in a format, written where it is not there yet."""
+    if films.different:
+        write_shards(folder / "posters", films.n)
     elif not (folder / "posters/0000").exists():
         write_posters(folder / "posters")
-    path = folder / f"{'different' if different else 'films'}-{n}.{suffix}"
+    few = "" if films.phrases == PHRASES else f"-{films.phrases}"
+    path = folder / f"{'different' if films.different else 'films'}-{films.n}{few}.{suffix}"
     if not path.exists():
         part = path.with_name(f"part.{suffix}")
-        write(part, n, different)
+        write(part, films)
         part.rename(path)
     return path
 
@@ -270,6 +281,7 @@ def main() -> None:
         "--formats", nargs="+", default=["csv"], choices=["csv", "jsonl", "parquet"]
     )
     parser.add_argument("--different", action="store_true", help="an image of its own for each")
+    parser.add_argument("--phrases", type=int, default=PHRASES, help="different ones of overviews")
     parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES + MORE)
     parser.add_argument("--text-encoder", default="", help="folder of the encoder of texts")
     parser.add_argument("--repeats", type=int, default=1)
@@ -278,7 +290,8 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.make:
-        made(options.folder, int(options.make[0]), options.make[1], options.different)
+        n, suffix = options.make
+        made(options.folder, Films(int(n), options.different, options.phrases), suffix)
         return
     free = shutil.disk_usage(options.folder).free
     if free < (need := 2_000 * sum(options.items) * len(options.formats)):
@@ -288,7 +301,8 @@ def main() -> None:
     make_runs(options.folder, options.stages, max(options.items))
     for name in options.formats:
         for n in options.items:
-            path = make_elsewhere(options.folder, n, name, options.different)
+            films = Films(n, options.different, options.phrases)
+            path = make_elsewhere(options.folder, films, name)
             for stage in options.stages:
                 runs = [
                     measure(stage, path=path, encoder=options.text_encoder)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,7 +19,7 @@ from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
-from hybrid.catalogue.packed import chunks, pack_many
+from hybrid.catalogue.packed import Cells, chunks, keep_rows, pack_many
 from hybrid.catalogue.poster_paths import Links, join_paths, poster_problem, split_posters
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.images.references import file_of, join_folder
@@ -94,7 +93,8 @@ class Catalogue:
     @cached_property
     def ids(self) -> NDArray[Any]:
         """Item ids, shape (n,), str."""
-        return self.table[self.columns.id].to_numpy(dtype=object).astype(str)
+        parts = chunks(self.table[self.columns.id])
+        return np.concatenate([part.to_numpy().astype(str) for part in parts])
 
     def only(self, ids: Iterable[str]) -> Catalogue:
         """Select the items with these ids, in the order of the file.
@@ -128,7 +128,7 @@ class Catalogue:
         -------
         Catalogue
         """
-        return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
+        return replace(self, table=keep_rows(self.table, keep), rows=self.rows[keep])
 
     def without_texts(self, but: Iterable[str | None] = ()) -> Catalogue:
         """Leave out the text columns, most of a catalogue's memory, but for these, whatever their case."""
@@ -158,7 +158,7 @@ class Catalogue:
     def _each_poster(self) -> Iterator[str]:
         if self.columns.poster is None:
             return iter(("",) * len(self))
-        return chain.from_iterable(chunks(self.table[self.columns.poster]))
+        return iter(Cells(self.table[self.columns.poster]))
 
     @cached_property
     def poster_problems(self) -> dict[int, str]:

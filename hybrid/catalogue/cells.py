@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.lists import join_list as join_list
 from hybrid.catalogue.lists import parse_list as parse_list
 from hybrid.catalogue.lists import split_cell as split_cell
-from hybrid.catalogue.packed import chunks
+from hybrid.catalogue.packed import blank, chunks, slices
 from hybrid.types import Columns
 
 # What spreadsheets, databases and people write for "nothing" in a column of numbers, dates or files.
@@ -114,7 +114,12 @@ def blank_nothing(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
         if name in (columns.id, columns.label):
             continue
         cells = table[name]
-        known = says_something(cells) if name == columns.poster else ~cells.isin(NOTHING_ANYWHERE)
+        known = says_something(cells) if name == columns.poster else _may_say_something(cells)
         if not known.all():
-            emptied[name] = cells.where(known, "")
+            emptied[name] = blank(cells, known)
     return table.assign(**emptied) if emptied else table
+
+
+def _may_say_something(cells: pd.Series) -> NDArray[np.bool_]:
+    """Tell which cells of any column are more than what means nothing anywhere: shape (n,)."""
+    return ~np.concatenate([part.isin(NOTHING_ANYWHERE).to_numpy() for part in slices(cells)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from hybrid.catalogue.ids import tell_ids
 from hybrid.catalogue.label_column import check_unknown, read_label_column, tell_no_labels
 from hybrid.catalogue.labels import find_rules, typed_separator
 from hybrid.catalogue.list_columns import read_lists
-from hybrid.catalogue.packed import chunks, find_repeated, keep_rows, replace_cells
+from hybrid.catalogue.packed import Cells, find_repeated, keep_rows, replace_cells
 from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
 from hybrid.errors import CatalogueError
 from hybrid.types import BadRow, ColumnOptions, ColumnRole, Columns, Finding
@@ -228,8 +227,7 @@ def find_id_problems(ids: pd.Series, rows: NDArray[np.int64]) -> dict[int, str]:
     >>> find_id_problems(ids, np.array([1, 2, 3, 4]))
     {1: 'no id', 2: 'the id is already used in row 1', 3: 'the id holds a control character'}
     """
-    each = chain.from_iterable(chunks(ids))
-    holds_control = (bool(not one.isprintable() and _CONTROL.search(one)) for one in each)
+    holds_control = (bool(not one.isprintable() and _CONTROL.search(one)) for one in Cells(ids))
     control = np.fromiter(holds_control, dtype=bool, count=len(ids))
     repeated = find_repeated(ids)
     problems = np.flatnonzero((ids == "").to_numpy() | control | repeated)
@@ -250,7 +248,7 @@ def _first_rows(
 ) -> dict[str, int]:
     """The row that first has each id that comes again."""
     twice = set(ids[repeated])
-    each = zip(chain.from_iterable(chunks(ids)), rows.tolist(), repeated.tolist(), strict=True)
+    each = zip(Cells(ids), rows.tolist(), repeated.tolist(), strict=True)
     return {name: row for name, row, again in each if not again and name in twice}
 
 

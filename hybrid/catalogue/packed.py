@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, islice
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from hybrid.catalogue.spilled import PackedParts, let_pages_go
 
 CHUNK = 20_000  # cells that are Python strings at once
 
@@ -51,6 +53,8 @@ def pack(cells: Sequence[str] | NDArray[np.object_]) -> Any:
 def pack_many(cells: Iterable[str]) -> Any:
     """An array of strings: more than some thousand are packed as they come, where Arrow can hold them.
 
+    So many that they fill memory are spilled (`hybrid.catalogue.spilled`).
+
     Parameters
     ----------
     cells : iterable of n str
@@ -64,16 +68,20 @@ def pack_many(cells: Iterable[str]) -> Any:
     >>> pack_many(iter(["Jaws", ""])).tolist()
     ['Jaws', '']
     """
-    coming, parts, packs = iter(cells), list[Any](), packed_type() is not None
+    coming, column, packs = iter(cells), PackedParts(), packed_type() is not None
+    plain = list[str]()
     while some := list(islice(coming, CHUNK)):
-        part = pack(some) if packs and (parts or len(some) == CHUNK) else None
-        if part is None and packs:  # few, or a cell that Arrow cannot hold
-            packs, parts = False, [each.to_pylist() for each in parts]
-        parts.append(some if part is None else part)
-    if packs and parts:
-        return join_packed(parts)
-    found = np.empty(sum(map(len, parts)), dtype=object)
-    found[:] = list(chain.from_iterable(parts))
+        part = pack(some) if packs and (column.parts or len(some) == CHUNK) else None
+        if part is not None:
+            column.add(part)
+            continue
+        if packs:  # few, or a cell that Arrow cannot hold
+            packs, plain = False, [cell for each in column.parts for cell in each.to_pylist()]
+        plain += some
+    if packs and column.parts:
+        return join_packed(column.parts)
+    found = np.empty(len(plain), dtype=object)
+    found[:] = plain
     return found
 
 
@@ -91,19 +99,16 @@ def join_packed(parts: Sequence[Any]) -> Any:
 
 
 def replace_cells(cells: pd.Series, others: Mapping[int, str]) -> pd.Series:
-    """A column with other cells at some positions, packed where it was.
+    """A column with other cells at some positions, packed as `pack_many` does it.
 
     Examples
     --------
     >>> replace_cells(pd.Series(["Jaws", "Heat"]), {1: "Alien"}).tolist()
     ['Jaws', 'Alien']
     """
-    values = cells.to_numpy(dtype=object, copy=True)
-    values[list(others)] = list(others.values())
-    packed = pack(values) if is_packed(cells) else None
-    if packed is None:
-        return pd.Series(values, index=cells.index, dtype=object, copy=False)
-    return pd.Series(join_packed([packed]), index=cells.index, copy=False)
+    found = pack_many(others.get(i, cell) for i, cell in enumerate(Cells(cells)))
+    dtype = object if isinstance(found, np.ndarray) else None
+    return pd.Series(found, index=cells.index, dtype=dtype, copy=False)
 
 
 def is_packed(cells: pd.Series) -> bool:
@@ -122,8 +127,58 @@ def chunks(cells: pd.Series) -> Iterator[pd.Series]:
     if not is_packed(cells):
         yield cells
         return
+    yield from (part.astype(object) for part in slices(cells))
+
+
+def slices(cells: pd.Series) -> Iterator[pd.Series]:
+    """Yield a column as it is, some thousand cells at a time; one that is not packed, whole.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in slices(pd.Series(["Jaws", "Heat"], dtype=object))]
+    [['Jaws', 'Heat']]
+    """
+    if not is_packed(cells):
+        yield cells
+        return
     for start in range(0, max(len(cells), 1), CHUNK):
-        yield cells.iloc[start : start + CHUNK].astype(object)
+        yield cells.iloc[start : start + CHUNK]
+        let_pages_go()
+
+
+class Cells(Sequence[str]):
+    """The cells of a column as Python strings, which are made some thousand at a time, each time anew.
+
+    Parameters
+    ----------
+    column : Series of n str
+
+    Examples
+    --------
+    >>> cells = Cells(pd.Series(["Jaws", "Heat"]))
+    >>> list(cells), cells[1], len(cells)
+    (['Jaws', 'Heat'], 'Heat', 2)
+    """
+
+    def __init__(self, column: pd.Series) -> None:
+        self.column = column
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(chunks(self.column))
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: Any) -> Any:
+        """One cell, or some of them."""
+        found = self.column.iloc[place]
+        return found.tolist() if isinstance(place, slice) else found
 
 
 def match_all(cells: pd.Series, pattern: str) -> NDArray[np.bool_]:
@@ -146,7 +201,7 @@ def match_all(cells: pd.Series, pattern: str) -> NDArray[np.bool_]:
     [True, False]
     """
     fits = re.compile(pattern).fullmatch
-    found = (fits(cell) is not None for part in chunks(cells) for cell in part.to_numpy())
+    found = (fits(cell) is not None for cell in Cells(cells))
     return np.fromiter(found, dtype=bool, count=len(cells))
 
 
@@ -227,11 +282,39 @@ def keep_rows(table: pd.DataFrame, keep: NDArray[np.bool_]) -> pd.DataFrame:
 def _keep(cells: pd.Series, keep: NDArray[np.bool_]) -> pd.Series:
     if not is_packed(cells) or packed_type() is None:
         return cells[keep].reset_index(drop=True)
+    return _change_parts(cells, keep, lambda part, here: part.filter(here))
+
+
+def blank(cells: pd.Series, known: NDArray[np.bool_]) -> pd.Series:
+    """Empty the cells that are not known; packed parts without any are not copied.
+
+    Examples
+    --------
+    >>> blank(pd.Series(["Jaws", "N/A"]), np.array([True, False])).tolist()
+    ['Jaws', '']
+    """
+    if not is_packed(cells) or packed_type() is None:
+        return cells.where(known, "")
+    from pyarrow import compute, large_string, scalar
+
+    nothing = scalar("", large_string())
+    emptied = _change_parts(cells, known, lambda part, here: compute.if_else(here, part, nothing))
+    return emptied.set_axis(cells.index)
+
+
+def _change_parts(
+    cells: pd.Series, unchanged: NDArray[np.bool_], change: Callable[[Any, Any], Any]
+) -> pd.Series:
+    """Change those packed parts of a column of which some cells do not stay as they are."""
     import pyarrow
 
-    whole, parts, start = pyarrow.array(cells.array), list[Any](), 0
+    whole, column, start = pyarrow.array(cells.array), PackedParts(), 0
     for part in getattr(whole, "chunks", [whole]):
-        here = keep[start : start + len(part)]
-        parts.append(part if here.all() else part.filter(pyarrow.array(here)))
+        here = unchanged[start : start + len(part)]
+        if here.all():
+            column.keep(part)
+        else:
+            column.add(change(part, pyarrow.array(here)))
+            let_pages_go()
         start += len(part)
-    return pd.Series(join_packed(parts), copy=False)
+    return pd.Series(join_packed(column.parts), copy=False)

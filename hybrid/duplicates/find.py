@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
+from hybrid.catalogue.packed import Cells
 from hybrid.duplicates.groups import (
     MIN_WORDS,
     are_short,
@@ -155,7 +156,7 @@ def find_duplicates(
         found.append(_compare_text_embeddings(catalogue, texts, found))
     kinds, skipped = kinds + found, skipped + left_out
     if TITLE in table.columns and YEAR in table.columns:
-        kinds.append(title_duplicates(ids, table[TITLE].array, table[YEAR].array))
+        kinds.append(title_duplicates(ids, Cells(table[TITLE]), Cells(table[YEAR])))
     else:
         skipped.append(f"{SAME_FILM}: no columns {TITLE} and {YEAR}")
     collection = next((name for name in COLLECTIONS if name in table.columns), None)
@@ -189,7 +190,7 @@ def _compare_texts(catalogue: Catalogue) -> tuple[list[DuplicateGroups], list[st
         return [], [f"{SAME_TEXT}: no column {OVERVIEW}, and no other text column"]
     kinds, skipped = list[DuplicateGroups](), []
     for column in columns:
-        cells = catalogue.folded[column].array
+        cells = Cells(catalogue.folded[column])
         if column != OVERVIEW and are_short(cells):
             skipped.append(f"{name_text_kinds(column)[0]}: its texts are too short to tell")
             continue
@@ -224,7 +225,7 @@ def _describe(catalogue: Catalogue, columns: Sequence[str]) -> Describe:
     """What an item is called, and what is said about it in some columns, word by word."""
     table = catalogue.folded
     place: dict[str, int] = {}
-    cells = {name: table[name].array for name in (TITLE, *columns) if name in table.columns}
+    cells = {name: Cells(table[name]) for name in (TITLE, *columns) if name in table.columns}
 
     def describe(name: str) -> list[tuple[str, str]]:
         if not place:  # few catalogues need it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -172,8 +173,9 @@ def text_duplicates(
         text_key(" ".join(words)) if count_words(words) >= MIN_WORDS else None for words in tokens
     )
     _, members = Members.collect(ids, PackedKeys.collect(keys))
-    different = (texts[i] for i in members.first.tolist())
-    near = near_duplicates_by_jaccard(different, MIN_JACCARD)
+    first = np.zeros(len(texts), dtype=bool)  # they ascend: texts are read in their order
+    first[members.first] = True
+    near = near_duplicates_by_jaccard(compress(texts, first), MIN_JACCARD)
     return same_and_near(name_text_kinds(column), members, near, describe)
 
 

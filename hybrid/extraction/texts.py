@@ -8,6 +8,7 @@ from itertools import chain
 
 import pandas as pd
 
+from hybrid.catalogue.spilled import let_pages_go
 from hybrid.utils.key_index import PackedKeys
 
 JOINED = ". "  # between the columns of an item's text
@@ -35,6 +36,7 @@ def item_texts(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     ['Alien. In space.', '']
     """
     cells = [[str(cell).strip() for cell in frame[column].tolist()] for column in columns]
+    let_pages_go()
     return [JOINED.join(filter(None, parts)) for parts in zip(*cells, strict=True)]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
+from hybrid.catalogue.spilled import let_pages_go
 from hybrid.errors import SettingError
 
 
@@ -72,7 +73,9 @@ def take_columns(
             f"block {block}: expected the columns {', '.join(columns)}, found none named "
             f"{', '.join(missing)}."
         )
-    return {name: _cells(frame[name]) for name in columns}
+    found = {name: _cells(frame[name]) for name in columns}
+    let_pages_go()
+    return found
 
 
 def _cells(column: pd.Series) -> NDArray[Any]:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.packed import join_packed, pack
+from hybrid.catalogue.spilled import PackedParts
 from hybrid.types import BadRow, Finding
 from hybrid.utils.counts import first_few
 
@@ -57,7 +58,8 @@ class ParsedTable:
 class ColumnBuilder:
     """Collects the cells of a column; cells that are the same share one string.
 
-    Where most of them differ, they are packed, if pyarrow is there (`hybrid.catalogue.packed`).
+    Where most of them differ, they are packed, if pyarrow is there (`hybrid.catalogue.packed`), and spilled
+    where they are large (`hybrid.catalogue.spilled`).
 
     Attributes
     ----------
@@ -75,8 +77,8 @@ class ColumnBuilder:
     def __init__(self) -> None:
         self.unstripped: dict[int, str] = {}
         self._pool: dict[str, str] | None = {}
-        self._packs = False
-        self._parts: list[Any] = []
+        self._packed: PackedParts | None = None
+        self._parts: list[NDArray[np.object_]] = []
         self._n = 0
 
     def add(self, cells: Sequence[str]) -> None:
@@ -90,31 +92,35 @@ class ColumnBuilder:
         if self._pool is not None:
             keep = self._pool.setdefault
             stripped = [keep(cell, cell) for cell in stripped]
-        part = self._part(stripped)
-        self._parts.append(part)
+        self._keep(stripped)
         if self._pool is not None and _most_differ(len(self._pool), self._n):
             self._pool = None
             self._pack()
 
-    def _part(self, cells: list[str]) -> Any:
-        if self._packs and (packed := pack(cells)) is not None:
-            return packed
-        if self._packs:  # a cell that Arrow cannot hold: the column is not packed
-            self._packs, parts = False, self._parts
-            self._parts = [_array(part.to_pylist()) for part in parts]
-        return _array(cells)
+    def _keep(self, cells: list[str]) -> None:
+        if self._packed is not None:
+            if (part := pack(cells)) is not None:
+                self._packed.add(part)
+                return
+            # A cell that Arrow cannot hold: the column is not packed.
+            self._parts = [_array(part.to_pylist()) for part in self._packed.parts]
+            self._packed = None
+        self._parts.append(_array(cells))
 
     def _pack(self) -> None:
         """Pack what was added, and what will be, where it can be."""
         packed = [pack(part) for part in self._parts]
         if all(part is not None for part in packed):
-            self._parts, self._packs = packed, True
+            self._parts, self._packed = [], PackedParts()
+            for part in packed:
+                self._packed.add(part)
 
     def cells(self) -> Any:
         """All cells, as an array of NumPy or a packed one of pandas; nothing can be added then."""
         parts, self._parts, self._pool = self._parts, [], None
-        if self._packs:
-            return join_packed(parts)
+        packed, self._packed = self._packed, None
+        if packed is not None:
+            return join_packed(packed.parts)
         return np.concatenate(parts) if parts else np.empty(0, dtype=object)
 
 
