@@ -1,6 +1,7 @@
-"""Large packed columns in temporary files that are mapped to memory; pages are read as they are needed.
+"""Large packed columns and arrays in temporary files that are mapped to memory; pages are read as needed.
 
-Arrow's arrays lie on the maps, so that pandas and Arrow use them as they use others.
+Arrow's arrays and NumPy's lie on the maps, so that all else uses them as it uses others. The files have no
+names, and are gone with the last array that lies on them.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import mmap
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid.utils.refusals import describe_refusal
 
-SPILL = 2**26  # bytes of a column that are in memory before they are written to a file
+SPILL = 2**26  # bytes of a column or an array that are in memory before they are written to a file
 
 _maps = WeakValueDictionary[int, mmap.mmap]()  # as long as an array needs them
 
@@ -22,8 +26,7 @@ _maps = WeakValueDictionary[int, mmap.mmap]()  # as long as an array needs them
 class PackedParts:
     """Collects the packed parts of a column; those of a large one are moved to temporary files.
 
-    The files have no names, and are gone with the last array that lies on them. Where the disk refuses one,
-    a warning tells so, and the parts stay in memory.
+    Where the disk refuses one, a warning tells so, and the parts stay in memory.
 
     Attributes
     ----------
@@ -43,7 +46,7 @@ class PackedParts:
         self.parts: list[Any] = []
         self._new: list[int] = []  # those that are in memory, since the last file
         self._size = 0
-        self._spills = hasattr(mmap.mmap, "madvise")  # not on Windows
+        self._spills = _can_spill()
 
     def add(self, part: Any) -> None:
         """Add a part that nothing else holds."""
@@ -63,12 +66,7 @@ class PackedParts:
             spilled = spill([self.parts[i] for i in new])
         except OSError as error:
             self._spills = False
-            where = f"a temporary file in {tempfile.tempdir or 'any temporary folder'}"
-            warnings.warn(
-                f"{describe_refusal(where, error)} Texts of the catalogue are held in memory instead; TMPDIR "
-                "names another folder.",
-                stacklevel=2,
-            )
+            _tell_refusal(error)
             return
         for i, part in zip(new, spilled, strict=True):
             self.parts[i] = part
@@ -101,19 +99,59 @@ def spill(parts: Sequence[Any]) -> list[Any]:
     import pyarrow
 
     schema = pyarrow.schema([("cells", pyarrow.large_string())])
-    with tempfile.TemporaryFile(prefix="hybrid-cells-") as file:
+
+    def write(file: Any) -> None:
         with pyarrow.ipc.new_file(file, schema) as writer:
             for part in parts:
                 writer.write_batch(pyarrow.record_batch([part], schema=schema))
-        file.flush()
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    _maps[id(pages)] = pages
-    reader = pyarrow.ipc.open_file(pyarrow.py_buffer(pages))
+
+    reader = pyarrow.ipc.open_file(pyarrow.py_buffer(_map_written(write)))
     return [reader.get_batch(i).column(0) for i in range(reader.num_record_batches)]
 
 
+def spill_array(values: NDArray[Any]) -> NDArray[Any]:
+    """The same array, not to be changed: in a temporary file where it is large, and the disk takes it.
+
+    Examples
+    --------
+    >>> spill_array(np.arange(3)).tolist()
+    [0, 1, 2]
+    """
+    found = values.view()
+    if values.nbytes >= SPILL and _can_spill():
+        try:
+            pages = _map_written(lambda file: file.write(np.ascontiguousarray(values).data))
+            found = np.frombuffer(pages, values.dtype).reshape(values.shape)
+        except OSError as error:
+            _tell_refusal(error)
+    found.flags.writeable = False
+    return found
+
+
+def _can_spill() -> bool:
+    return hasattr(mmap.mmap, "madvise")  # not on Windows
+
+
+def _map_written(write: Callable[[Any], object]) -> mmap.mmap:
+    """Map what is written to a temporary file."""
+    with tempfile.TemporaryFile(prefix="hybrid-cells-") as file:
+        write(file)
+        file.flush()
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _maps[id(pages)] = pages
+    return pages
+
+
+def _tell_refusal(error: OSError) -> None:
+    where = f"a temporary file in {tempfile.tempdir or 'any temporary folder'}"
+    warnings.warn(
+        f"{describe_refusal(where, error)} Texts are held in memory instead; TMPDIR names another folder.",
+        stacklevel=3,
+    )
+
+
 def let_pages_go() -> None:
-    """Let the memory go that holds pages of spilled columns: they are read again when they are needed.
+    """Let the memory go that holds pages of what is spilled: they are read again when they are needed.
 
     For use after some thousand cells were read. The system would let them go, too, when it needs memory, but
     until then they count as memory of the process.

@@ -1,4 +1,4 @@
-"""Loops of the near-duplicate search that numba compiles: Hamming distances of codes, pairs within buckets.
+"""Loops of the near-duplicate search that numba compiles: Hamming distances, pairs within buckets, shingles.
 
 Apart from it, and imported only when something is searched, because numba takes a while to load.
 """
@@ -21,6 +21,8 @@ _PAIRS = np.uint64(0x3333333333333333)
 _NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 _BYTES = np.uint64(0x0101010101010101)
 _TOP = np.uint64(56)
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(29)
 
 
 @jit(inline="always")
@@ -225,3 +227,102 @@ def pairs_by_bucket(
                     found = _append(found, count, min(i, j), max(i, j))
                     count += 1
     return found[:count]
+
+
+@jit()
+def shingle_codes(
+    codes: Words,
+    numbers: NDArray[np.int32],
+    starts: Positions,
+    sizes: NDArray[np.int8],
+    first: int,
+    last: int,
+) -> Words:
+    """Codes of the shingles that begin at the words of some texts; 0 where none does.
+
+    Parameters
+    ----------
+    codes, numbers, starts, sizes : ndarray
+        The words of all texts, as `hybrid.duplicates.jaccard` numbers them.
+    first, last : int
+        The first text, and the one after the last.
+
+    Returns
+    -------
+    ndarray of uint64
+    """
+    found = np.zeros(starts[last] - starts[first], dtype=np.uint64)
+    for text in range(first, last):
+        for place in range(starts[text], starts[text + 1] - sizes[text] + 1):
+            code = codes[numbers[place]]
+            for step in range(1, sizes[text]):
+                code = (
+                    code * _FACTOR + codes[numbers[place + step]]
+                )  # the order of the words counts
+                code ^= code >> _SHIFT
+            found[place - starts[first]] = code
+    return found
+
+
+@jit()
+def _telling_codes(
+    codes: Words,
+    numbers: NDArray[np.int32],
+    starts: Positions,
+    sizes: NDArray[np.int8],
+    sharers: NDArray[np.uint8],
+    text: int,
+) -> Words:
+    """Codes of the different shingles of a text, ascending, without those that too many texts have."""
+    found = shingle_codes(codes, numbers, starts, sizes, text, text + 1)
+    count = 0
+    for place in range(len(found)):
+        if sharers[starts[text] + place] > 0:
+            found[count] = found[place]
+            count += 1
+    return np.sort(found[:count])
+
+
+@jit()
+def reach_jaccard(
+    codes: Words,
+    numbers: NDArray[np.int32],
+    starts: Positions,
+    sizes: NDArray[np.int8],
+    sharers: NDArray[np.uint8],
+    pairs: Positions,
+    jaccard: float,
+) -> NDArray[np.bool_]:
+    """Whether the shingles of pairs of texts reach a Jaccard similarity.
+
+    Parameters
+    ----------
+    codes, numbers, starts, sizes : ndarray
+        See `shingle_codes`.
+    sharers : ndarray of shape (k,), uint8
+        Of each word, how many texts have the shingle that begins there; 0 where it does not count.
+    pairs : ndarray of shape (m, 2), int64
+        Those of one text together.
+    jaccard : float
+
+    Returns
+    -------
+    ndarray of shape (m,), bool
+    """
+    reach, last = np.zeros(len(pairs), dtype=np.bool_), -1
+    one = np.empty(0, dtype=np.uint64)
+    for pair in range(len(pairs)):
+        if pairs[pair, 0] != last:
+            last = pairs[pair, 0]
+            one = _telling_codes(codes, numbers, starts, sizes, sharers, last)
+        other = _telling_codes(codes, numbers, starts, sizes, sharers, pairs[pair, 1])
+        i = j = both = 0
+        while i < len(one) and j < len(other):
+            if one[i] == other[j]:
+                i, j, both = i + 1, j + 1, both + 1
+            elif one[i] < other[j]:
+                i += 1
+            else:
+                j += 1
+        reach[pair] = both >= jaccard * (len(one) + len(other) - both)
+    return reach

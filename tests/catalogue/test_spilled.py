@@ -34,7 +34,7 @@ from hybrid.catalogue.packed import (
     replace_cells,
 )
 from hybrid.catalogue.readers import csv_rows, table
-from hybrid.catalogue.spilled import PackedParts, let_pages_go, spill
+from hybrid.catalogue.spilled import PackedParts, let_pages_go, spill, spill_array
 from hybrid.extraction.texts import frame_text_keys, text_key
 from tests.open_files import counts_open_files, open_files
 
@@ -228,6 +228,27 @@ def test_where_the_disk_refuses_texts_stay_in_memory_and_a_warning_says_so(
     assert len(made) == 1  # it is not tried again
     assert made[0].closed
     assert len(spilled._maps) == before
+
+
+def test_arrays_are_the_same_in_a_file_or_not() -> None:
+    values = np.arange(24, dtype=np.int32).reshape(4, 6)
+    before = len(spilled._maps)
+    with spills(values.nbytes + 1):
+        small = spill_array(values)
+    with spills(values.nbytes):
+        large, turned = spill_array(values), spill_array(values.T)
+    assert len(spilled._maps) == before + 2
+    let_pages_go()
+    for found, made in ((small, values), (large, values), (turned, values.T)):
+        assert found.tolist() == made.tolist()
+        assert not found.flags.writeable
+    assert values.flags.writeable
+
+
+def test_an_array_that_the_disk_refuses_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Refusing(errno.ENOSPC, 1))
+    with spills(1), pytest.warns(UserWarning, match=r"No space|refused"):
+        assert spill_array(np.arange(9)).tolist() == list(range(9))
 
 
 def test_without_any_temporary_folder_texts_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid.catalogue import spilled
 from hybrid.duplicates import cosine, jaccard
 from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
@@ -137,6 +140,40 @@ def test_shingles_of_words_and_characters_are_counted_block_by_block(
         patch.setattr(jaccard, "AT_ONCE", at_once)
         patch.setattr(jaccard, "BLOCK", block)
         found = near_duplicates_by_jaccard([join.join(words) for join, *words in ordered], 0.5)
+    assert sorted(map(tuple, found.tolist())) == expected
+
+
+@given(SEEDS, st.sampled_from([0.1, 0.3, 1 / 3, 0.7, 1.0]), st.sampled_from([1, 4, 100]))
+@FEW
+def test_pairs_are_those_of_all_shingles_whatever_the_threshold(
+    seed: int, threshold: float, most: int
+) -> None:
+    random = np.random.default_rng(seed)
+    words = list("abcdefgh")
+    made = [random.choice(words, random.integers(0, 15)).tolist() for _ in range(8)]
+    for i in range(8):  # near-duplicates: words are changed, left out, added
+        text = made[i].copy()
+        for _ in range(random.integers(1, 4)):
+            place = int(random.integers(0, len(text) + 1))
+            text[place : place + int(random.integers(0, 2))] = random.choice(words, 1).tolist()
+        made.append(text)
+    texts = sorted({" ".join(text) for text in made})
+    each = [{tuple(w[i : i + 3]) for i in range(len(w) - 2)} for w in map(str.split, texts)]
+    count = Counter(shingle for shingles in each for shingle in shingles)
+    each = [{shingle for shingle in shingles if count[shingle] <= most} for shingles in each]
+    expected = [
+        (i, j)
+        for i, one in enumerate(each)
+        for j, other in enumerate(each)
+        if i < j and one and len(one & other) >= threshold * len(one | other)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaccard, "MAX_TEXTS", most)
+        patch.setattr(jaccard, "ROWS", 3)
+        patch.setattr(jaccard, "AT_ONCE", 20)
+        patch.setattr(jaccard, "BLOCK", 30)
+        patch.setattr(spilled, "SPILL", 16)
+        found = near_duplicates_by_jaccard(texts, threshold)
     assert sorted(map(tuple, found.tolist())) == expected
 
 
