@@ -9,6 +9,7 @@ of words that come in the same texts, are written once.
 from __future__ import annotations
 
 import contextlib
+import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ SAMPLE = 2**8  # numbers of a small array that tell how it is best packed
 LEVEL = 3  # of the compression; more takes several times as long for a few percent
 MOST = 2**28  # bytes that an array may take, whatever it is packed to
 RATIO = 100  # else so many times its packed size: numbers are not packed better, bombs are
+LONGEST = (
+    2**59
+)  # product of the lengths of an array without numbers that are not 0: NumPy refuses 2^60
 HEADER = 1000  # characters that the header of an array may take
 
 
@@ -191,6 +195,8 @@ class ArrayReader:
         whole = self._arrays.get(dtype, np.empty(0))
         size = int(np.prod(shape, dtype=object))  # of Python's integers, which do not overflow
         if start < 0 or min(shape, default=0) < 0 or start + size > len(whole):
+            return None
+        if not size and math.prod(filter(None, shape)) > LONGEST:
             return None
         self._left -= size
         if self._left < 0:

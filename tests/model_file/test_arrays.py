@@ -138,3 +138,12 @@ def test_what_are_no_lines_is_refused(text: bytes, message: str, tmp_path: Path)
     out.write(tmp_path / "model.npz")
     with pytest.raises(RunError, match=message):
         Texts().read(plain, Place(tmp_path, ArrayReader(tmp_path / "model.npz")))
+
+
+def test_an_array_without_numbers_may_not_be_longer_than_one_with_numbers(tmp_path: Path) -> None:
+    plain, at = written(np.zeros((0, 3)), tmp_path)
+    kind = Array("float64", "_ _")
+    assert kind.read({**plain, "shape": [0, 2**59]}, at).shape == (0, 2**59)
+    for length in (2**60, 2**62):
+        with pytest.raises(RunError, match=r"an array that model\.npz has"):
+            kind.read({**plain, "shape": [0, length]}, at)
