@@ -62,6 +62,19 @@ def take_columns(
     >>> take_columns(frame, ["year"], "metadata")["year"].tolist()
     [1999]
     """
+    check_columns(frame, columns, block)
+    found = {name: _cells(frame[name]) for name in columns}
+    let_pages_go()
+    return found
+
+
+def check_columns(frame: Any, columns: Sequence[str], block: str) -> None:
+    """Check that these columns can be taken; raises as `take_columns`.
+
+    Examples
+    --------
+    >>> check_columns(pd.DataFrame({"title": ["A film"]}), ["title"], "text")
+    """
     if not isinstance(frame, pd.DataFrame):
         raise SettingError(
             f"block {block}: expected a DataFrame such as load_catalogue(...).frame, found "
@@ -73,9 +86,6 @@ def take_columns(
             f"block {block}: expected the columns {', '.join(columns)}, found none named "
             f"{', '.join(missing)}."
         )
-    found = {name: _cells(frame[name]) for name in columns}
-    let_pages_go()
-    return found
 
 
 def _cells(column: pd.Series) -> NDArray[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,17 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
-from hybrid.features.frames import FrameTransformer, take_columns
+from hybrid.features.frames import FrameTransformer, check_columns, take_columns
 from hybrid.features.tfidf import CODE_POINTS
 from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks
 from hybrid.utils.dictionary_words import split_by_dictionary
 from hybrid.utils.scripts import fold_text, has_unspaced_script, isolate_unspaced, space_out
+from hybrid.utils.threads import map_ahead
+
+if TYPE_CHECKING:
+    from hybrid.features.tfidf.vocabulary import Ints, Places
+
+    Joined = tuple[Ints, Places]
 
 SHORTEST = 3  # characters; shorter ones are not informative
 CHARACTERS, ICU = SEGMENTERS = ("characters", "icu")
@@ -103,7 +110,7 @@ class TextFeatures(FrameTransformer):
             If a setting is wrong or no term is frequent enough.
         """
         self._check()
-        texts = [fold_text(text) for text in self._join(X)]
+        check_columns(X, self.columns, "text")
         self._record_features(X)
         self.terms_: list[Terms] = [
             WordTerms(
@@ -113,40 +120,51 @@ class TextFeatures(FrameTransformer):
         if self.max_chars:
             chars = CharTerms(SHORTEST, self.max_chars, self.min_df, self.max_features)
             self.terms_.append(chars)
-        for terms, read in zip(self.terms_, self._readings(texts), strict=False):
-            terms.fit(read)
+        for texts in self._texts(X):
+            for terms, read in zip(self.terms_, self._read(texts), strict=False):
+                terms.learn(*read)
+        for terms in self.terms_:
+            terms.choose()
         if not any(len(terms.names_) for terms in self.terms_):
             raise SettingError(
                 f"block text: expected words that {self.min_df} or more items share, in the columns "
                 f"{', '.join(self.columns)}; found none. Lower --min-df, or leave the block out "
                 "with --blocks."
             )
-        self.idf_ = [_idf(terms.texts_, len(texts)) for terms in self.terms_]
+        self.idf_ = [_idf(terms.texts_, len(X)) for terms in self.terms_]
         return self
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
         """TF-IDF of each item's terms: CSR of shape (n, terms), float32."""
         check_is_fitted(self)
-        chunks = list(in_chunks(self._join(X))) or [[]]
-        if len(chunks) == 1:  # threads would take longer to start than one item does
-            return self._weigh(chunks[0])
+        check_columns(X, self.columns, "text")
+        texts = self._texts(X)
+        first = next(texts, [])
+        if len(first) == len(X):  # threads would take longer to start than one item does
+            return self._weigh(first)
         from hybrid.features.tfidf.vocabulary import stack
 
-        with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            return stack(list(pool.map(self._weigh, chunks)), pool.map)
+        workers = effective_n_jobs(self.n_jobs)
+        with ThreadPoolExecutor(workers) as pool:
+            found = map_ahead(pool, self._weigh, chain([first], texts), 2 * workers)
+            return stack([matrix for _, matrix in found], pool.map)
 
     def _weigh(self, texts: list[str]) -> sparse.csr_matrix:
         """Words and characters side by side."""
-        from hybrid.features.tfidf.vocabulary import join_texts, replace_texts, weigh_texts
+        from hybrid.features.tfidf.vocabulary import weigh_texts
+
+        read = zip(self.terms_, self._read(texts), strict=False)
+        found = [terms.find(*joined) for terms, joined in read]
+        return weigh_texts(found, self.idf_, sublinear=self.sublinear_tf)
+
+    def _read(self, texts: list[str]) -> tuple[Joined, Joined]:
+        """Texts, joined, as words are cut from them, and as n-grams of characters are."""
+        from hybrid.features.tfidf.vocabulary import join_texts, replace_texts
 
         fold = fold_before if self.terms_[0].reading == CODE_POINTS else fold_text
         words, characters = self._readings([fold(text) for text in texts])
         joined = join_texts(characters)
-        spaced = replace_texts(*joined, characters, words)
-        found = [
-            terms.find(*read) for terms, read in zip(self.terms_, (spaced, joined), strict=False)
-        ]
-        return weigh_texts(found, self.idf_, sublinear=self.sublinear_tf)
+        return replace_texts(*joined, characters, words), joined
 
     def _readings(self, texts: list[str]) -> tuple[list[str], list[str]]:
         """Folded texts as words are cut from them, and as n-grams of characters are."""
@@ -164,7 +182,8 @@ class TextFeatures(FrameTransformer):
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Which items have no text: shape (n,), bool."""
-        return np.array([not text.strip() for text in self._join(X)], dtype=bool)
+        texts = chain.from_iterable(self._texts(X))
+        return np.fromiter((not text.strip() for text in texts), bool, len(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """The words, then the n-grams of characters in quotes."""
@@ -189,9 +208,12 @@ class TextFeatures(FrameTransformer):
         if problems:
             raise SettingError("block text: " + "\n".join(problems))
 
-    def _join(self, X: pd.DataFrame) -> list[str]:
-        cells = take_columns(X, self.columns, "text").values()
-        return ["\n".join(row) for row in zip(*(column.tolist() for column in cells), strict=True)]
+    def _texts(self, X: pd.DataFrame) -> Iterator[list[str]]:
+        """The texts of some items at a time."""
+        for rows in in_chunks(len(X)):
+            cells = take_columns(X.iloc[rows], self.columns, "text").values()
+            columns = [column.tolist() for column in cells]
+            yield ["\n".join(row) for row in zip(*columns, strict=True)]
 
 
 def _idf(texts_with: NDArray[np.int64], texts: int) -> NDArray[np.float32]:

@@ -108,11 +108,12 @@ def test_terms_travel_in_a_pickle(terms: Terms) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(TEXTS, TEXTS, st.integers(1, 2), st.integers(3, 5), st.booleans(), st.integers(1, 5))
+@given(TEXTS, TEXTS, st.integers(1, 3), st.integers(3, 5), st.booleans(), st.integers(1, 5))
 @example(["aa bb aa", "aa a"], ["", "bb aa bb aa", "zz"], 2, 3, True, 2)
 def test_both_kinds_are_weighed_as_scikit_learn_does(
     learn: list[str], new: list[str], words: int, chars: int, sublinear: bool, chunk: int
 ) -> None:
+    """However few texts, and phrases, are looked at together, and whether words are written to a file."""
     given = {"strip_accents": "unicode", "sublinear_tf": sublinear, "dtype": np.float32}
     expected = [
         TfidfVectorizer(ngram_range=(1, words), **given),
@@ -124,6 +125,8 @@ def test_both_kinds_are_weighed_as_scikit_learn_does(
         return  # no word in any text: `compare` sees to it
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hybrid.features.tfidf.terms.CHUNK", chunk)
+        patch.setattr("hybrid.features.tfidf.terms.AT_ONCE", chunk)
+        patch.setattr("hybrid.catalogue.spilled.SPILL", 8 * chunk)
         block = TextFeatures(("text",), words, chars, min_df=1, sublinear_tf=sublinear)
         found = block.fit(pd.DataFrame({"text": learn})).transform(pd.DataFrame({"text": new}))
     plain = np.hstack([vectorizer.transform(new).toarray() for vectorizer in known])

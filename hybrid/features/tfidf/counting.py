@@ -157,19 +157,24 @@ def count_texts(
     order: Array,
     lists: Array,
     list_bounds: Array,
+    before: int,
     last: Array,
     texts: Array,
     totals: Array,
 ) -> None:
-    """Count the texts that have each term, and how often it occurs; `last` is -1 for each term."""
+    """Count the texts that have each term, and how often it occurs.
+
+    Texts are numbered from 1, after those `before`; `last` is the last one that has each term, or 0.
+    """
     for text in range(len(bounds) - 1):
+        number_of_text = before + text + 1
         for i in range(bounds[text], bounds[text + 1]):
             for k in range(list_bounds[order[i]], list_bounds[order[i] + 1]):
                 term = lists[k]
                 if term >= 0:
                     totals[term] += 1
-                    if last[term] != text:
-                        last[term] = text
+                    if last[term] != number_of_text:
+                        last[term] = number_of_text
                         texts[term] += 1
 
 

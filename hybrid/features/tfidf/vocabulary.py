@@ -114,15 +114,15 @@ class Sequences:
         kernels.place(made._pool, made._bounds, size, made._slots)
         return made
 
-    def parts(self) -> tuple[Ints, Places]:
-        """All sequences one after the other, and where each begins, with the end of the last one."""
-        bounds = self._bounds[: self._size + 1]
-        return self._pool[: bounds[-1]], bounds
+    def parts(self, first: int = 0) -> tuple[Ints, Places]:
+        """Those from `first` on, one after the other, and where each begins, with the end of the last one."""
+        bounds = self._bounds[first : self._size + 1]
+        return self._pool[bounds[0] : bounds[-1]], bounds - bounds[0]
 
     def _make_room(self, length: int) -> None:
         """For a sequence of so many numbers, and for as many again as there are."""
-        self._pool = _grown(self._pool, int(self._bounds[self._size]) + length)
-        self._bounds = _grown(self._bounds, self._size + 2)
+        self._pool = grown(self._pool, int(self._bounds[self._size]) + length)
+        self._bounds = grown(self._bounds, self._size + 2)
         if 2 * (self._size + 1) > len(self._slots):
             self._slots = np.full(4 * len(self._slots), UNKNOWN, dtype=np.int32)
             kernels.place(self._pool, self._bounds, self._size, self._slots)
@@ -132,7 +132,8 @@ class Sequences:
         return self.__dict__ | {"_pool": pool.copy(), "_bounds": bounds.copy()}
 
 
-def _grown(array: NDArray[Any], needed: int) -> NDArray[Any]:
+def grown(array: NDArray[Any], needed: int) -> NDArray[Any]:
+    """The array, or a longer one that begins as it does and ends with zeros, with room to grow."""
     if needed <= len(array):
         return array
     longer = np.zeros(max(needed, 2 * len(array)), dtype=array.dtype)
@@ -193,9 +194,11 @@ def split_texts(
 
 
 def slice_words(
-    words: Sequences, shortest: int, longest: int, reading: int = CHARACTERS
+    characters: Ints, bounds: Places, shortest: int, longest: int, reading: int = CHARACTERS
 ) -> tuple[Slices, Places]:
     """The n-grams of characters within words, with a space before and after each word.
+
+    Words are sequences of characters, as `Sequences.parts` gives them.
 
     A character has its marks with it. A word that is shorter, with its spaces, than `shortest` is one n-gram.
     Words of scripts without spaces are cut into single characters: their words are n-grams already.
@@ -207,8 +210,7 @@ def slice_words(
     by_word : ndarray of int64
         Which n-grams are of each word, as bounds.
     """
-    characters, bounds = words.parts()
-    n = len(words)
+    n = len(bounds) - 1
     padded = np.full(len(characters) + 2 * n, ord(" "), dtype=np.int32)
     places = np.arange(len(characters)) + np.repeat(2 * np.arange(n) + 1, np.diff(bounds))
     padded[places] = characters
@@ -246,11 +248,26 @@ def decode(characters: Ints) -> str:
     return characters.tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def count_texts(found: Occurrences, width: int) -> tuple[Places, Places]:
-    """How many texts have each of so many terms, and how often it occurs in all."""
-    texts, totals = np.zeros((2, width), dtype=np.int64)
-    kernels.count_texts(*found, np.full(width, -1), texts, totals)
-    return texts, totals
+class TextCounts:
+    """Counts how many texts have each term, and how often it occurs, some texts at a time."""
+
+    def __init__(self) -> None:
+        self._read = self._width = 0
+        self._last, self._texts, self._totals = (np.zeros(0, dtype=np.int64) for _ in range(3))
+
+    def add(self, found: Occurrences, width: int) -> None:
+        """Count further texts; there are `width` terms by now."""
+        self._width = width
+        self._last, self._texts = grown(self._last, width), grown(self._texts, width)
+        self._totals = grown(self._totals, width)
+        kernels.count_texts(*found, self._read, self._last, self._texts, self._totals)
+        self._read += len(found.bounds) - 1
+
+    def frequent(self, least: int) -> tuple[Places, Places]:
+        """The terms that so many texts have; how many have each and how often it occurs, shape (2, n)."""
+        counts = np.stack([self._texts[: self._width], self._totals[: self._width]])
+        frequent = np.flatnonzero(counts[0] >= least)
+        return frequent, counts[:, frequent]
 
 
 def weigh_texts(
