@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -283,6 +283,56 @@ def _keep(cells: pd.Series, keep: NDArray[np.bool_]) -> pd.Series:
     if not is_packed(cells) or packed_type() is None:
         return cells[keep].reset_index(drop=True)
     return _change_parts(cells, keep, lambda part, here: part.filter(here))
+
+
+def take_table(table: pd.DataFrame, rows: NDArray[Any] | slice) -> pd.DataFrame:
+    """Rows of a table as ``iloc`` takes them; it would copy all of a packed column into one piece before.
+
+    Parameters
+    ----------
+    table : DataFrame of n rows
+    rows : slice, or ndarray of int or bool
+
+    Returns
+    -------
+    DataFrame
+        Its packed columns are packed; large ones are spilled.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"title": ["Jaws", "Heat"]}, index=["f1", "f2"])
+    >>> take_table(table, np.array([1, 0]))["title"].to_dict()
+    {'f2': 'Heat', 'f1': 'Jaws'}
+    """
+    if isinstance(rows, slice) or packed_type() is None:
+        return table.iloc[rows]
+    places = np.arange(len(table))[rows]
+    index = table.index[places]
+    taken = {name: _take(cells, places).set_axis(index) for name, cells in table.items()}
+    return pd.DataFrame(taken, index=index, copy=False)
+
+
+def _take(cells: pd.Series, places: NDArray[np.int64]) -> pd.Series:
+    if not is_packed(cells) or cells.dtype != packed_type():
+        return cells.iloc[places]
+    import pyarrow
+
+    whole, column = pyarrow.array(cells.array), PackedParts()
+    parts = getattr(whole, "chunks", [whole])
+    starts = np.cumsum([0, *map(len, parts)])
+    for start in range(0, len(places), CHUNK):
+        some = places[start : start + CHUNK]
+        order = np.argsort(some, kind="stable")
+        bounds = np.searchsorted(some[order], starts).tolist()
+        found = [
+            parts[i].take(pyarrow.array(some[order[a:b]] - starts[i]))
+            for i, (a, b) in enumerate(pairwise(bounds))
+            if a < b
+        ]
+        back = pyarrow.array(np.argsort(order, kind="stable"))
+        column.add(pyarrow.concat_arrays(found).take(back))
+        let_pages_go()
+    return pd.Series(join_packed(column.parts), copy=False)
 
 
 def blank(cells: pd.Series, known: NDArray[np.bool_]) -> pd.Series:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from hybrid.catalogue.packed import take_table
 from hybrid.errors import SettingError
 from hybrid.explain.channels import Channel, describe_channels, select_channels
 from hybrid.explain.linear import BlockCoefficients, is_linear, read_linear_head
@@ -292,7 +293,7 @@ def describe_head(
         return {"why": None, "channels": None, "rows": model.rows_}
     if model.rows_ != "memory" and len(X) > MOST:
         chosen = np.random.default_rng(model.random_state).choice(len(X), MOST, replace=False)
-        X = X.iloc[np.sort(chosen)]
+        X = take_table(X, np.sort(chosen))
     data, ids = model.fusion_.read(X), X.index.tolist()  # looked up once for both
     return {
         "why": _summarise_features(model, model.fusion_.transform(data), ids, genres),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from hybrid.catalogue.packed import take_table
 from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
 from hybrid.features.fusion_matrix import FusionMatrix
@@ -258,10 +259,7 @@ def take_rows(data: BlockData, rows: NDArray[Any] | slice) -> BlockData:
     >>> take_rows({"poster": np.arange(4)}, slice(1, 3))["poster"].tolist()
     [1, 2]
     """
-    return {
-        name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part[rows]
-        for name, part in data.items()
-    }
+    return _take(data, rows, lambda part: part[rows])
 
 
 def select_rows(data: BlockData, rows: NDArray[np.int64]) -> BlockData:
@@ -273,7 +271,14 @@ def select_rows(data: BlockData, rows: NDArray[np.int64]) -> BlockData:
     >>> select_rows({"text": titles}, np.array([2, 0]))["text"]["title"].tolist()
     ['C', 'A']
     """
+    return _take(data, rows, lambda part: part.select(rows))
+
+
+def _take(data: BlockData, rows: NDArray[Any] | slice, take: Callable[[Any], Any]) -> BlockData:
+    """Rows of the data of each block; of a frame that several blocks have, once."""
+    frames = {id(part): part for part in data.values() if isinstance(part, pd.DataFrame)}
+    taken = {key: take_table(frame, rows) for key, frame in frames.items()}
     return {
-        name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part.select(rows)
+        name: taken[id(part)] if isinstance(part, pd.DataFrame) else take(part)
         for name, part in data.items()
     }

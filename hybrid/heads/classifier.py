@@ -208,13 +208,13 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.groups_ = None if groups is None else np.asarray(groups)
         data = self.fusion.look_up(X)
         rows = choose_rows(self, data, len(X))
-        self.rows_, order = rows.name, rows.order(self.fusion, data)
+        self.rows_, order, index = rows.name, rows.order(self.fusion, data), X.index
         if order is not None:
-            X, truth, data = X.iloc[order], truth[order], select_rows(data, order)
+            index, truth, data = index[order], truth[order], select_rows(data, order)
             weight, self.groups_ = (p if p is None else p[order] for p in (weight, self.groups_))
         data = rows.take(data)
-        fold = assign_folds(truth, self.folds, self.groups_, self.random_state, ids=X.index)
-        sampled = self._choose_on_samples(X.index, data, fold, truth, weight)
+        fold = assign_folds(truth, self.folds, self.groups_, self.random_state, ids=index)
+        sampled = self._choose_on_samples(index, data, fold, truth, weight)
         folds = rows.folds(self.fusion, data, fold, self.groups_)
         estimator = self._cross_fit(folds, fold, truth, weight, sampled)
         weighted = clone(self.fusion).set_params(

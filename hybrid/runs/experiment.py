@@ -16,6 +16,7 @@ from hybrid.audit.audit import audit_catalogue
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.backbones.provenance import Provenance
 from hybrid.catalogue import Catalogue
+from hybrid.catalogue.packed import take_table
 from hybrid.duplicates.find import Duplicates, find_duplicates
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
@@ -119,8 +120,8 @@ class Experiment:
     def items(self, *parts: str) -> LabelledItems:
         """Frame, labels and groups of the items of some parts, in the order of `rows`."""
         rows = self.rows(*parts)
-        frame, labels = self.catalogue.frame.iloc[rows], self.catalogue.labels[rows]
-        return LabelledItems(frame, labels, self.groups(*parts))
+        frame = take_table(self.catalogue.frame, rows)
+        return LabelledItems(frame, self.catalogue.labels[rows], self.groups(*parts))
 
     def groups(self, *parts: str) -> NDArray[Any]:
         """The group of each item of some parts, in the order of `rows`."""

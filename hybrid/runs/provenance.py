@@ -14,6 +14,7 @@ from hybrid.backbones.licences import weights_licence
 from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
+from hybrid.catalogue.packed import take_table
 from hybrid.errors import CacheError
 from hybrid.extraction.provenance import store_provenance
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING, encoder_name
@@ -150,7 +151,7 @@ def block_stores(
 
 def block_keys(model: Model, experiment: Experiment, *parts: str) -> dict[str, list[bytes]]:
     """The keys in the cache of what the items of some parts have, by block of cached embeddings."""
-    frame = experiment.catalogue.frame.iloc[experiment.rows(*parts)]
+    frame = take_table(experiment.catalogue.frame, experiment.rows(*parts))
     return {
         # The experiment has hashed the posters already.
         name: experiment.keys_of(*parts)

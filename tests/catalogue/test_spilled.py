@@ -32,6 +32,7 @@ from hybrid.catalogue.packed import (
     keep_rows,
     pack,
     replace_cells,
+    take_table,
 )
 from hybrid.catalogue.readers import csv_rows, table
 from hybrid.catalogue.spilled import PackedParts, let_pages_go, spill, spill_array
@@ -91,6 +92,26 @@ def test_spilled_columns_answer_as_python_does(
         assert found.iloc[::2].tolist() == cells[::2]
         if cells:
             assert replace_cells(found, {0: "new"}).tolist() == ["new", *cells[1:]]
+
+
+@given(CELLS.filter(bool), st.integers(1, 80), st.data())
+def test_rows_of_a_spilled_table_are_those_that_pandas_takes(
+    cells: list[str], size: int, data: st.DataObject
+) -> None:
+    """By position, in any order and again, by a mask, or a slice."""
+    n = len(cells)
+    index = [f"f{i}" for i in range(n)]
+    plain = pd.DataFrame({"text": pd.Series(cells, dtype=object), "n": range(n)}).set_axis(index)
+    places = st.lists(st.integers(-n, n - 1)).map(lambda some: np.array(some, dtype=np.int64))
+    masks = st.lists(st.booleans(), min_size=n, max_size=n).map(np.array)
+    rows = data.draw(places | masks | st.slices(n))
+    with spills(size):
+        texts = pd.DataFrame({"text": column(cells), "n": range(n)}).set_axis(index)
+        taken = take_table(texts, rows)
+        assert taken["text"].tolist() == plain.iloc[rows]["text"].tolist()
+    assert taken["n"].tolist() == plain.iloc[rows]["n"].tolist()
+    assert taken.index.tolist() == plain.iloc[rows].index.tolist()
+    assert is_packed(taken["text"])
 
 
 @given(st.lists(SURROGATES, max_size=6), st.integers(1, 40))
