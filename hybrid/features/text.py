@@ -13,8 +13,10 @@ import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from hybrid.catalogue.packed import take_table
 from hybrid.errors import SettingError
 from hybrid.features.frames import FrameTransformer, check_columns, take_columns
 from hybrid.features.tfidf import CODE_POINTS
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 3  # characters; shorter ones are not informative
 CHARACTERS, ICU = SEGMENTERS = ("characters", "icu")
+SAMPLE = 1024  # items that tell how many terms an item has
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces show
 
 
@@ -179,6 +182,22 @@ class TextFeatures(FrameTransformer):
         for i in unspaced:
             words[i], characters[i] = space_out(texts[i], split), isolate_unspaced(texts[i])
         return words, characters
+
+    def entries_a_row(self, X: pd.DataFrame) -> float:
+        """About how many terms an item has, by the texts of some of them; at most so many after a fit.
+
+        Examples
+        --------
+        >>> films = pd.DataFrame({"overview": ["A ghost story", "The ghost ship"]})
+        >>> TextFeatures(["overview"], max_chars=0).entries_a_row(films)
+        4.0
+        """
+        some = take_table(X, np.unique(np.linspace(0, len(X) - 1, SAMPLE).astype(np.int64)))
+        every = clone(self).set_params(min_df=1, max_features=None)
+        try:
+            return float(every.fit(some).transform(some).nnz / len(some))
+        except SettingError:  # there are no words; the fit of all says so
+            return 0.0
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Which items have no text: shape (n,), bool."""

@@ -29,9 +29,9 @@ from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.resources import usable_memory
 
 Numbers = NDArray[np.int64]
-# Most bytes of memory for each number of an embedding while a head is fitted in memory: the embeddings, the
-# features of all items and of some folds, and copies of parts of them (docs/scale.md).
-BYTES = 24
+# Most bytes of memory for each number of an embedding, and for each term of a text, while a head is fitted in
+# memory: what is read, the features of all items and of some folds, copies of parts of them (docs/scale.md).
+BYTES, TERM_BYTES = 24, 32
 ROWS_FOLDER = f".hybrid-rows{TEMPORARY}"
 SHARE = 0.5  # of the memory that a process may use, from which on rows stay on disk
 
@@ -138,7 +138,7 @@ def _temporary_folder(base: str | Path | None) -> Iterator[Path]:
 
 
 def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | RowsOnDisk:
-    """`RowsInMemory` or `RowsOnDisk`, as asked for; for "auto" by the memory that the embeddings would take.
+    """`RowsInMemory` or `RowsOnDisk`, as asked for; for "auto" by the memory that the features would take.
 
     Where a cluster is connected to, `RowsOnCluster` for 8,192 items or more.
 
@@ -165,16 +165,27 @@ def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | 
         )
     rows = classifier.rows
     if rows == "auto":
-        embeddings = [part[:1] for part in data.values() if not isinstance(part, pd.DataFrame)]
-        needed = BYTES * items * sum(part.shape[1] for part in embeddings)
         able = reads_rows(classifier.estimator) and not classifier.chain
-        rows = "disk" if able and needed > SHARE * usable_memory() else "memory"
+        needed = _bytes_needed(classifier.fusion, data, items) if able else 0
+        rows = "disk" if needed > SHARE * usable_memory() else "memory"
         if rows == "disk":
             current_progress().say(
-                f"note: embeddings of {counted(items, 'item')} would take about {needed / 2**30:,.0f} GiB in "
+                f"note: features of {counted(items, 'item')} would take about {needed / 2**30:,.0f} GiB in "
                 "memory: their rows stay on disk. --rows memory keeps them in memory."
             )
     return RowsOnDisk() if rows == "disk" else RowsInMemory()
+
+
+def _bytes_needed(fusion: Fusion, data: BlockData, items: int) -> float:
+    """About the memory that the features of so many items take while a head is fitted in memory."""
+    found = 0.0
+    for name, block in fusion.blocks:
+        part = data[name]
+        if not isinstance(part, pd.DataFrame):
+            found += BYTES * items * part[:1].shape[1]
+        elif items >= LEAST and hasattr(block, "entries_a_row"):  # fewer texts fit in any memory
+            found += TERM_BYTES * items * block.entries_a_row(part)
+    return found
 
 
 def check_cluster_head(classifier: Any) -> None:

@@ -21,7 +21,7 @@ from hybrid.extraction.import_embeddings import import_embeddings
 from hybrid.features import ImportedFeatures, PosterFeatures, TextFeatures
 from hybrid.features.embeddings import StoredRows
 from hybrid.features.fusion import Fusion
-from hybrid.heads import HybridClassifier, MultilabelLinearSVC, get_head
+from hybrid.heads import HybridClassifier, MultilabelLinearSVC, feature_rows, get_head
 from hybrid.heads.feature_rows import ROWS_FOLDER, RowsOnDisk, choose_rows
 from hybrid.heads.logistic import MultilabelLogistic
 from hybrid.heads.make_hybrid import use_context
@@ -125,9 +125,26 @@ def test_rows_are_on_disk_where_memory_is_small(
         found = choose_rows(model, films[0].look_up(films[1]), N)
     assert found.name == expected
     said = capsys.readouterr().err
-    assert ("embeddings of 150 items would take about 0 GiB in memory" in said) == (
+    assert ("features of 150 items would take about 0 GiB in memory" in said) == (
         expected == "disk"
     )
+
+
+def test_rows_of_texts_alone_are_on_disk_where_their_terms_would_fill_memory(
+    films: tuple[Fusion, pd.DataFrame, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_rows, "LEAST", N)
+    _, X, _ = films
+    text = TextFeatures(["overview"])
+    model = make(Fusion([("text", text)]), "auto")
+    needed = feature_rows.TERM_BYTES * text.fit(X).transform(X).nnz  # all terms come again
+    for memory, expected in ((2 * needed + 1, "memory"), (2 * needed - 1, "disk")):
+        monkeypatch.setattr(feature_rows, "usable_memory", lambda memory=memory: memory)
+        assert choose_rows(model, {"text": X}, N).name == expected
+    monkeypatch.setattr(feature_rows, "LEAST", N + 1)  # so few fit in any memory
+    assert choose_rows(model, {"text": X}, N).name == "memory"
+    nothing = X.assign(overview="")
+    assert text.entries_a_row(nothing) == 0
 
 
 def test_a_chain_and_asked_for_rows(
