@@ -198,7 +198,7 @@ def weigh(
     """
     counts = np.zeros(len(idf), dtype=np.int32)
     seen = np.zeros(len(idf) // 64 + 1, dtype=np.uint64)  # a bit a term: cheaper than sorting
-    taken = np.empty(len(seen), dtype=np.int64)  # where a bit is set
+    some = np.zeros(len(seen) // 64 + 1, dtype=np.uint64)  # a bit for 64 of these
     at = 0
     for text in range(bounds.shape[1] - 1):
         for kind in range(len(bounds)):
@@ -208,21 +208,24 @@ def weigh(
                     if term >= 0:
                         counts[term] += 1
                         seen[term >> 6] |= _ONE << np.uint64(term & 63)
-            edge, first, square, size = edges[kind], at, 0.0, 0
-            for word in range((edges[kind + 1] - edge + 63) // 64):
-                taken[size] = word
-                size += seen[word] != 0
-            for word in taken[:size]:
-                bits = seen[word]
-                seen[word] = 0
-                while bits != 0:
-                    term = 64 * word + _BIT[(bits & (~bits + _ONE)) * _DE_BRUIJN >> _TOP]
-                    weight = heights[counts[term]] * idf[edge + term]
-                    columns[at], weights[at] = edge + term, weight
-                    square += weight * weight
-                    counts[term] = 0
-                    at += 1
-                    bits &= bits - _ONE
+                        some[term >> 12] |= _ONE << np.uint64((term >> 6) & 63)
+            edge, first, square = edges[kind], at, 0.0
+            for group in range((edges[kind + 1] - edge + 4095) // 4096):
+                words = some[group]
+                some[group] = 0
+                while words != 0:
+                    word = 64 * group + _BIT[(words & (~words + _ONE)) * _DE_BRUIJN >> _TOP]
+                    words &= words - _ONE
+                    bits = seen[word]
+                    seen[word] = 0
+                    while bits != 0:
+                        term = 64 * word + _BIT[(bits & (~bits + _ONE)) * _DE_BRUIJN >> _TOP]
+                        weight = heights[counts[term]] * idf[edge + term]
+                        columns[at], weights[at] = edge + term, weight
+                        square += weight * weight
+                        counts[term] = 0
+                        at += 1
+                        bits &= bits - _ONE
             length = np.sqrt(square)
             for i in range(first, at):
                 weights[i] /= length
