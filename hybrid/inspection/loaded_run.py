@@ -25,8 +25,9 @@ from hybrid.inspection.poster_saliency import (
     poster_blocks,
     resolve_backbones,
 )
-from hybrid.runs.folder import PREDICTIONS, read_predictions
+from hybrid.runs.folder import PREDICTIONS
 from hybrid.runs.predict import load_head
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import likeliest
-from hybrid.runs.folder import PROBABILITY, SEPARATOR, TEXTS, Run, parse_predictions
+from hybrid.runs.folder import Run
+from hybrid.runs.predictions_file import PROBABILITY, SEPARATOR, TEXTS, parse_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
 from hybrid.types import Predictions

@@ -23,7 +23,8 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.poster_keys import key_sets
 from hybrid.images.decode import BadPoster
 from hybrid.runs.fitted import LabelledItems
-from hybrid.runs.folder import SEPARATOR, check_run_folder
+from hybrid.runs.folder import check_run_folder
+from hybrid.runs.predictions_file import SEPARATOR
 from hybrid.splitting.tasks import TRAINING, Task, check_classes, fewer_than_asked, narrow
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context

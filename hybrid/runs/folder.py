@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from hybrid.audit.ancestry import RunProvenance
 from hybrid.errors import HybridError, RunError, SettingError
 from hybrid.model_file.manifest import write_manifest
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.record import RECORD, RunRecord
 from hybrid.runs.replacement import (
     hold_run,
@@ -28,22 +24,13 @@ from hybrid.runs.replacement import (
 from hybrid.runs.run_provenance import read_run_provenance
 from hybrid.runs.study_files import read_studies
 from hybrid.splitting.tasks import Task
-from hybrid.types import PARTS, Predictions
-from hybrid.utils.csv_text import csv_pieces, csv_text, unescape_columns
-from hybrid.utils.files import remove_tree, write_atomically, write_new
-from hybrid.utils.outputs import replacing_output
-from hybrid.utils.reading import PREDICTIONS as PREDICTIONS_FILE
-from hybrid.utils.reading import open_file, open_text
+from hybrid.types import Predictions
+from hybrid.utils.files import remove_tree
 from hybrid.utils.refusals import describe_refusal, refusal_number
 
 PREDICTIONS = "predictions.csv"
 MODEL, MODEL_ARRAYS = "model.json", "model.npz"
-PROBABILITY = "p:"
-SEPARATOR = "|"
 MAX_NAME = 180  # bytes; with what names of temporary files add, file systems take 255
-PREDICTED = "predictions"  # what `hybrid predict` writes
-DECIMALS = "%.6f"  # of a probability
-TEXTS = ("id", "split", "genres")  # columns whose cells may be escaped
 
 
 @dataclass(frozen=True)
@@ -178,165 +165,6 @@ def check_run_name(name: str) -> None:
     plain = name.isprintable() and not set(name) & {"/", "\\"}
     if not name or name.startswith(".") or name != name.strip() or not plain:
         raise SettingError(f"--name: expected a plain folder name, found {name!r}.")
-
-
-def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write the ``predictions.csv`` of a run: id, split, genres, and p:GENRE for each genre.
-
-    Parameters
-    ----------
-    path : Path
-    predictions : Predictions
-        Probabilities are written with six decimals, NaN as an empty cell.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> labels = np.array([[1, 0]], dtype=np.uint8)
-    >>> found = Predictions(np.array(["a"]), np.array(["test"]), ("Drama", "War"), labels, labels / 2)
-    >>> write_predictions(Path("p.csv"), found)
-    >>> print(Path("p.csv").read_text())
-    id,split,genres,p:Drama,p:War
-    a,test,Drama,0.500000,0.000000
-    <BLANKLINE>
-    >>> read_predictions(Path("p.csv")).labels.tolist()
-    [[1, 0]]
-    """
-    table = predictions_table(predictions)
-    text = csv_text(table, DECIMALS)
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise RunError(describe_refusal(path, error)) from error
-
-
-def write_predicted(path: Path, pieces: Iterable[Predictions], quoted: bool = False) -> None:
-    """Write predictions of some items after others, as they come, to a file that a user named.
-
-    It has the form of `write_predictions`. Until it is whole it has a temporary name; after an error, or
-    where the process is interrupted, the file is as it was.
-
-    Parameters
-    ----------
-    path : Path
-    pieces : iterable of Predictions
-        One at least.
-    quoted : bool, default=False
-        Whether an id or a genre may hold a carriage return; see `hybrid.utils.csv_text.csv_pieces`.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> labels = np.array([[1]], dtype=np.uint8)
-    >>> each = (Predictions(np.array([i]), np.array([""]), ("War",), labels, labels / 2) for i in "ab")
-    >>> write_predicted(Path("new.csv"), each)
-    >>> Path("new.csv").read_text().splitlines()
-    ['id,split,genres,p:War', 'a,,War,0.500000', 'b,,War,0.500000']
-    """
-    texts = csv_pieces(map(predictions_table, pieces), quoted, DECIMALS)
-    try:
-        with replacing_output(path, PREDICTED) as temporary:
-            write_new(temporary, (text.encode() for text in texts))
-    except OSError as error:
-        raise RunError(describe_refusal(path, error)) from error
-
-
-def predictions_table(predictions: Predictions) -> pd.DataFrame:
-    """Make the table of a ``predictions.csv``.
-
-    Examples
-    --------
-    >>> labels = np.array([[1, 1]], dtype=np.uint8)
-    >>> found = Predictions(np.array(["a"]), np.array(["test"]), ("Drama", "War"), labels, labels / 2)
-    >>> predictions_table(found).columns.tolist()
-    ['id', 'split', 'genres', 'p:Drama', 'p:War']
-    """
-    names = np.array(predictions.genres, dtype=object)
-    data: dict[str, Any] = {
-        "id": predictions.ids,
-        "split": predictions.splits,
-        "genres": [SEPARATOR.join(names[row != 0]) for row in predictions.labels],
-    }
-    for j, genre in enumerate(predictions.genres):
-        data[PROBABILITY + genre] = predictions.probabilities[:, j]
-    return pd.DataFrame(data)
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Read a ``predictions.csv``, as written by `write_predictions` or made elsewhere.
-
-    Raises
-    ------
-    RunError
-        If it cannot be read, lacks a column, or has a cell with a wrong value.
-    """
-    try:
-        with open_file(path, PREDICTIONS_FILE) as file:
-            table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        with open_text(path, PREDICTIONS_FILE, newline="") as text:
-            header = next(csv.reader(text), [])
-    except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"cannot read {path}: {error}.") from error
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise RunError(f"{path}: expected each column once, found twice: {', '.join(repeated)}.")
-    return parse_predictions(unescape_columns(table, TEXTS), path)
-
-
-def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
-    """Parse the table of a ``predictions.csv``.
-
-    Parameters
-    ----------
-    table : DataFrame of str
-    path : Path
-        For the messages.
-
-    Raises
-    ------
-    RunError
-        If a column is missing, or a cell has a wrong value.
-    """
-    genres = tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
-    if not {"id", "split", "genres"} <= set(table.columns) or not genres:
-        raise RunError(
-            f"{path}: expected the columns id, split, genres and p:GENRE for each genre, found "
-            f"{', '.join(table.columns)}."
-        )
-    column = {genre: j for j, genre in enumerate(genres)}
-    labels = np.zeros((len(table), len(genres)), dtype=np.uint8)
-    for i, cell in enumerate(table["genres"]):
-        for genre in filter(None, cell.split(SEPARATOR)):
-            if genre not in column:
-                raise RunError(
-                    f"{path}: row {i + 1} predicts {genre!r}, which has no column p:{genre}."
-                )
-            labels[i, column[genre]] = 1
-    cells = table[[PROBABILITY + genre for genre in genres]].replace("", "nan")
-    try:
-        probabilities = cells.astype(np.float64).to_numpy()
-    except ValueError as error:
-        raise RunError(
-            f"{path}: expected numbers in the columns p:GENRE, found: {error}."
-        ) from error
-    if not ((probabilities >= 0) & (probabilities <= 1) | np.isnan(probabilities)).all():
-        raise RunError(f"{path}: expected probabilities from 0 to 1 in the columns p:GENRE.")
-    unknown = sorted(set(table["split"]) - {*PARTS, ""})
-    if unknown:
-        raise RunError(
-            f"{path}: expected train, validation, test or nothing in column split, found "
-            f"{', '.join(map(repr, unknown[:5]))}."
-        )
-    ids, splits = (table[c].to_numpy(dtype=object).astype(str) for c in ("id", "split"))
-    return Predictions(ids, splits, genres, labels, probabilities)
 
 
 def read_run(folder: str | Path) -> Run:

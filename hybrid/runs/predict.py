@@ -29,11 +29,12 @@ from hybrid.heads.make_hybrid import use_context
 from hybrid.model_file import load_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
-from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, read_predictions
+from hybrid.runs.folder import MODEL, MODEL_ARRAYS
 from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
 from hybrid.runs.licences import check_run_licences
 from hybrid.runs.predict_texts import check_text_encoders, embed_texts
 from hybrid.runs.predicted_rows import Predicted, write_every_row
+from hybrid.runs.predictions_file import PREDICTED, read_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.runs.recorded_networks import find_recorded_file, recorded_colours, recorded_spec

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.packed import chunks
-from hybrid.runs.folder import write_predicted
+from hybrid.runs.predictions_file import write_predicted
 from hybrid.types import Predictions
 from hybrid.utils.context import Context
 from hybrid.utils.read_only import read_only

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
-from hybrid.runs.folder import TEXTS, parse_predictions, predictions_table
+from hybrid.runs.predictions_file import TEXTS, parse_predictions, predictions_table
 from hybrid.runs.record_metrics import recorded_thresholds
 from hybrid.runs.training_records import StageResultRecord, TrainingRecord
 from hybrid.types import Interval, Predictions

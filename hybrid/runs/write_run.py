@@ -18,8 +18,9 @@ from hybrid.evaluation import Outputs
 from hybrid.evaluation.metrics import genres_without_items
 from hybrid.runs.cost import Spending, describe_cost
 from hybrid.runs.experiment import Experiment
-from hybrid.runs.folder import PREDICTIONS, Run, write_predictions
+from hybrid.runs.folder import PREDICTIONS, Run
 from hybrid.runs.json_dataclass import convert
+from hybrid.runs.predictions_file import write_predictions
 from hybrid.runs.provenance import count_missing, describe_catalogue
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_metrics import evaluate_test_items, grouped_ids

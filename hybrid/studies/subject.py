@@ -14,8 +14,9 @@ from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fitted import FittedModel, LabelledItems
-from hybrid.runs.folder import PREDICTIONS, read_predictions
+from hybrid.runs.folder import PREDICTIONS
 from hybrid.runs.predict import load_head
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.record import HEAD, RunRecord
 from hybrid.runs.record_metrics import grouped_ids
 from hybrid.runs.recorded_files import find_catalogue, find_split

@@ -37,14 +37,15 @@ def writer_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file atomically: under a temporary name, sync, rename, sync the folder.
 
     Parameters
     ----------
     path : Path
         Replaced in one step if it exists.
-    data : bytes
+    data : bytes or iterable of bytes
+        Pieces are written as they come.
 
     Raises
     ------

@@ -42,8 +42,9 @@ from hybrid.runs.deep_inputs import make_checkpoint, make_fusion, plan_deep
 from hybrid.runs.describe import describe_run
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
-from hybrid.runs.folder import Run, read_predictions
+from hybrid.runs.folder import Run
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.split_file import read_split, write_split

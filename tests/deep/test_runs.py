@@ -34,8 +34,9 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions, read_run
+from hybrid.runs.folder import read_run
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.stage_results import read_stages
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions, Interval

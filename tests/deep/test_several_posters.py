@@ -26,8 +26,9 @@ from hybrid.inspection.loaded_run import MapOptions, load_run
 from hybrid.runs.deep_inputs import make_fusion, plan_deep
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
-from hybrid.runs.folder import read_predictions, read_run
+from hybrid.runs.folder import read_run
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 

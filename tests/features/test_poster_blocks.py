@@ -27,9 +27,10 @@ from hybrid.images.decode import BadPoster
 from hybrid.report import make_report
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions, read_run
+from hybrid.runs.folder import read_run
 from hybrid.runs.json_dataclass import to_json
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.run_provenance import read_run_provenance
 from hybrid.split_types import Split

@@ -262,7 +262,7 @@ def model() -> Target:
 
 def predictions() -> Target:
     """Tables of predictions, ours and others'."""
-    from hybrid.runs.folder import read_predictions
+    from hybrid.runs.predictions_file import read_predictions
 
     path = _folder() / "predictions.csv"
 

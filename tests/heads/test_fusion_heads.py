@@ -39,8 +39,8 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.heads.stacking import Stacking
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 

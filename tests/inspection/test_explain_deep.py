@@ -30,7 +30,7 @@ from hybrid.report.feature_page import BackboneImages, render_feature_page
 from hybrid.report.item_card import ItemCard, render_card
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
-from hybrid.runs.folder import read_predictions
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.tasks import Task
 from hybrid.utils.context import Context

@@ -19,8 +19,9 @@ from hybrid.cli.main import hybrid
 from hybrid.errors import RunError, SettingError
 from hybrid.report import as_text, make_report
 from hybrid.report.model_card import render_model_card
-from hybrid.runs.folder import new_run, write_predictions
+from hybrid.runs.folder import new_run
 from hybrid.runs.migration import FORMAT
+from hybrid.runs.predictions_file import write_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 

@@ -17,8 +17,9 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError
 from hybrid.report import as_text, make_report
 from hybrid.report.alignment import align_runs
-from hybrid.runs.folder import new_run, read_run, write_predictions
+from hybrid.runs.folder import new_run, read_run
 from hybrid.runs.migration import FORMAT
+from hybrid.runs.predictions_file import write_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 

@@ -26,8 +26,9 @@ from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.model_card import render_model_card
 from hybrid.report.page import render
 from hybrid.report.sections import cost
-from hybrid.runs.folder import new_run, read_run, write_predictions
+from hybrid.runs.folder import new_run, read_run
 from hybrid.runs.migration import FORMAT
+from hybrid.runs.predictions_file import write_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 from hybrid.utils.csv_text import escape_formula

@@ -18,8 +18,8 @@ from hybrid.extraction.lookup import find_store
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context

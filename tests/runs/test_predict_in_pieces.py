@@ -19,8 +19,8 @@ from hybrid.heads import HybridClassifier, fitting
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import load_head, predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import Predictions
@@ -214,7 +214,7 @@ def test_a_summary_has_the_predictions_of_its_file(run: Path, films: Path, tmp_p
 
 def test_text_is_quoted_in_all_pieces_or_none(tmp_path: Path) -> None:
     """An id with a carriage return in a later piece: the first has quotes, too, as one file has."""
-    from hybrid.runs.folder import predictions_table, write_predicted
+    from hybrid.runs.predictions_file import predictions_table, write_predicted
 
     ids = np.array(["a", "b", "c\rd", "=e"])
     labels = np.eye(4, 2, dtype=np.uint8)

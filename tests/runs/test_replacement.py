@@ -15,7 +15,8 @@ import pytest
 
 from hybrid.errors import RunError
 from hybrid.runs import replacement
-from hybrid.runs.folder import find_runs, new_run, read_run, write_predictions
+from hybrid.runs.folder import find_runs, new_run, read_run
+from hybrid.runs.predictions_file import write_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.replacement import hold_run
 from hybrid.types import Predictions

@@ -14,16 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.errors import RunError, SettingError
-from hybrid.runs.folder import (
-    check_run_folder,
-    check_run_name,
-    find_runs,
-    new_run,
-    read_predictions,
-    read_run,
-    write_predictions,
-)
+from hybrid.runs import predictions_file
+from hybrid.runs.folder import check_run_folder, check_run_name, find_runs, new_run, read_run
 from hybrid.runs.migration import FORMAT
+from hybrid.runs.predictions_file import read_predictions, write_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 from hybrid.utils.environment import library_versions
@@ -75,14 +69,20 @@ def any_predictions(draw: st.DrawFn) -> Predictions:
     )
 
 
-@given(any_predictions())
+@given(any_predictions(), st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
 def test_predictions_are_read_back(
-    tmp_path_factory: pytest.TempPathFactory, written: Predictions
+    tmp_path_factory: pytest.TempPathFactory, written: Predictions, rows: int
 ) -> None:
+    """However many rows are text at a time; the file is the same."""
     path = tmp_path_factory.getbasetemp() / "any-predictions.csv"
     write_predictions(path, written)
-    read = read_predictions(path)
+    whole = path.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions_file, "ROWS", rows)
+        write_predictions(path, written)
+        assert path.read_bytes() == whole
+        read = read_predictions(path)
     assert read.ids.tolist() == written.ids.tolist()
     assert read.splits.tolist() == written.splits.tolist()
     assert read.genres == written.genres
@@ -152,6 +152,15 @@ def test_files_that_are_no_predictions(tmp_path: Path, content: bytes | None, me
         path.write_bytes(content)
     with pytest.raises(RunError, match=message):
         read_predictions(path)
+
+
+def test_a_wrong_row_is_told_by_its_place_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions_file, "ROWS", 2)
+    (tmp_path / "p.csv").write_text("id,split,genres,p:a\n1,,a,0\n2,,,0\n3,,a,0\n4,,b,0\n")
+    with pytest.raises(RunError, match="row 4 predicts 'b'"):
+        read_predictions(tmp_path / "p.csv")
 
 
 def test_predictions_that_cannot_be_written_leave_the_old_ones(

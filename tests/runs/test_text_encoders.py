@@ -36,8 +36,9 @@ from hybrid.report.model_card import model_card
 from hybrid.runs.describe import describe_run
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import Run, read_predictions, read_run
+from hybrid.runs.folder import Run, read_run
 from hybrid.runs.predict import load_head, predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.provenance import backbone_provenance, block_keys
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue

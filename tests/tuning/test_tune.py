@@ -30,8 +30,8 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.predictions_file import read_predictions
 from hybrid.runs.tune import plan_tuning, tune_text_encoder
 from hybrid.runs.tune_texts import TextJob, plan_text_job
 from hybrid.splitting.split_file import write_split

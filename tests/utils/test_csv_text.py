@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid.report.external import external_test_ids
-from hybrid.runs.folder import read_predictions, write_predictions
+from hybrid.runs.predictions_file import read_predictions, write_predictions
 from hybrid.split_types import SplitMethod
 from hybrid.splitting.split_file import read_split, write_split
 from hybrid.splitting.splits import split_hash
