@@ -155,9 +155,11 @@ def plan_text_job(
     catalogue = take_share(catalogue, settings.shard)
     frame, columns = catalogue.frame, catalogue.columns.text
     keys = frame_text_keys(frame, columns, spec.prefix)
-    wanted = Sources.collect(
-        keys, np.arange(len(keys)), lambda row: item_texts(frame.iloc[[row]], columns)[0]
-    )
+
+    def read(row: int) -> str:  # a slice: of packed columns a list of rows would copy the whole
+        return item_texts(frame.iloc[row : row + 1], columns)[0]
+
+    wanted = Sources.collect(keys, np.arange(len(keys)), read)
     start = time.perf_counter()
     choice = spec.choose_engine(settings.engine, options.precision)
     known, encoder = known_precision(spec, choice, options, context), None

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pandas.core.arrays.arrow.array import ArrowExtensionArray
 
 import hybrid.extraction.embed_texts as module
 import hybrid.extraction.text_plan as plan_module
@@ -23,6 +24,8 @@ from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore, Leases
 from hybrid.catalogue import Catalogue
+from hybrid.catalogue.packed import is_packed
+from hybrid.catalogue.readers import csv_rows, table
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.cache_report import export_embeddings
 from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
@@ -230,6 +233,20 @@ def test_a_dry_run_writes_nothing(catalogue: Catalogue, text_encoder: Path) -> N
     plan = plan_text_extraction(catalogue, str(text_encoder), settings=settings, **how)
     assert (plan.to_compute, plan.hits, plan.seconds) == (0, DIFFERENT, 0)
     assert files() == before
+
+
+def test_texts_of_a_packed_column_are_read_singly_without_a_copy_of_it(
+    text_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner, name, value in ((table, "_FEW", 1), (csv_rows, "CHUNK", 7), (csv_rows, "_BLOCK", 1)):
+        monkeypatch.setattr(owner, name, value)
+    catalogue = write(tmp_path, TEXTS)
+    assert is_packed(catalogue.frame["overview"])
+    monkeypatch.setattr(ArrowExtensionArray, "take", None)  # it makes one piece of all parts
+    settings = ExtractSettings("openvino")
+    how = (str(text_encoder), EXACT, settings, Context("cache", workers=1))
+    _, job = plan_module.plan_text_job(catalogue, *how)
+    assert sorted(job.todo.values()) == sorted({text.strip() for text in TEXTS.values()} - {""})
 
 
 def test_ctrl_c_saves_what_is_computed(
