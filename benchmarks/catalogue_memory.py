@@ -10,12 +10,12 @@ ten of 50,000 phrases, so that many films share each; with ``--phrases`` of more
 again.
 
 Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids
-and label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates),
-``search`` (a split with them), ``extract`` (a dry run) and ``predict`` are the commands; ``texts`` is a dry
-run of ``extract`` with a `--text-encoder`, ``embeddings`` is ``predict``, too. What predicts is a linear SVM
-on words and metadata of the first 4,000 films, fitted once, or on random embeddings of 256 numbers that are
-imported for all items. Peak memory is VmHWM, time that of the processor, user and system. The bound is 2 GB
-and 100 bytes an item.
+and label matrix, as `hybrid split` does first, ``terms`` fits TF-IDF to its texts; ``check``, ``split`` (at
+random, without near-duplicates), ``search`` (a split with them), ``extract`` (a dry run) and ``predict`` are
+the commands; ``texts`` is a dry run of ``extract`` with a `--text-encoder`, ``embeddings`` is ``predict``,
+too. What predicts is a linear SVM on words and metadata of the first 4,000 films, fitted once, or on random
+embeddings of 256 numbers that are imported for all items. Peak memory is VmHWM, time that of the processor,
+user and system. The bound is 2 GB and 100 bytes an item.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ IMAGES, FOLDERS = 1_000, 2_000
 BATCH = 10_000
 SIDE = 16  # pixels of an image that one item has
 GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
-STAGES = ("read", "labels", "check", "split", "search", "extract", "predict", "embeddings")
+STAGES = ("read", "labels", "terms", "check", "split", "search", "extract", "predict", "embeddings")
 MORE = ("texts",)  # stages that need a file of the user's
 RUN, LEARNT = "words", 4_000  # the run that predicts, and the items that it is fitted on
 BLOCK, WIDTH = "made", 256  # of imported embeddings
@@ -69,6 +69,8 @@ READ = "from hybrid import load_catalogue; films = load_catalogue(sys.argv[2])"
 CODE = {
     "read": READ,
     "labels": f"{READ}; films.require_labels(); films.labels, films.ids",
+    "terms": f"{READ}; from hybrid.features import TextFeatures; "
+    "TextFeatures(films.columns.text).fit(films.frame)",
     "check": "arguments = ['check', '--json']",
     "split": "arguments = ['split', '--method', 'random', '--no-near-duplicates', '--force']",
     "search": "arguments = ['split', '--method', 'random', '--force']",

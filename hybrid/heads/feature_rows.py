@@ -31,7 +31,7 @@ from hybrid.utils.resources import usable_memory
 Numbers = NDArray[np.int64]
 # Most bytes of memory for each number of an embedding, and for each term of a text, while a head is fitted in
 # memory: what is read, the features of all items and of some folds, copies of parts of them (docs/scale.md).
-BYTES, TERM_BYTES = 24, 32
+BYTES, TERM_BYTES = 24, 40
 ROWS_FOLDER = f".hybrid-rows{TEMPORARY}"
 SHARE = 0.5  # of the memory that a process may use, from which on rows stay on disk
 
