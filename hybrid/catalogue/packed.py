@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.catalogue.spilled import PackedParts, let_pages_go
+from hybrid.utils.spilled import PackedParts, let_pages_go
 
 CHUNK = 20_000  # cells that are Python strings at once
 
@@ -53,7 +53,7 @@ def pack(cells: Sequence[str] | NDArray[np.object_]) -> Any:
 def pack_many(cells: Iterable[str]) -> Any:
     """An array of strings: more than some thousand are packed as they come, where Arrow can hold them.
 
-    So many that they fill memory are spilled (`hybrid.catalogue.spilled`).
+    So many that they fill memory are spilled (`hybrid.utils.spilled`).
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from hybrid.catalogue.spilled import let_pages_go, spill_array
 from hybrid.duplicates.similarity import Pairs, count_characters, tokenize
+from hybrid.utils.spilled import let_pages_go, spill_array
 
 SHINGLE = 3  # words
 CHARACTER_SHINGLE = 4  # characters of a script without spaces between words

@@ -8,8 +8,8 @@ from itertools import chain
 
 import pandas as pd
 
-from hybrid.catalogue.spilled import let_pages_go
 from hybrid.utils.key_index import PackedKeys
+from hybrid.utils.spilled import let_pages_go
 
 JOINED = ". "  # between the columns of an item's text
 ROWS = 2**14  # items whose texts are joined at once

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
-from hybrid.catalogue.spilled import let_pages_go
 from hybrid.errors import SettingError
+from hybrid.utils.spilled import let_pages_go
 
 
 class FrameTransformer(TransformerMixin, BaseEstimator):

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.catalogue import spilled
 from hybrid.duplicates import cosine, jaccard
 from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
 from hybrid.duplicates.jaccard import near_duplicates_by_jaccard
 from hybrid.duplicates.similarity import connected_components, group_equal, tokenize
+from hybrid.utils import spilled
 
 FEW = settings(max_examples=60, deadline=None)
 SEEDS = st.integers(0, 2**32)

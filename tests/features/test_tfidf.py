@@ -126,7 +126,7 @@ def test_both_kinds_are_weighed_as_scikit_learn_does(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hybrid.features.tfidf.terms.CHUNK", chunk)
         patch.setattr("hybrid.features.tfidf.terms.AT_ONCE", chunk)
-        patch.setattr("hybrid.catalogue.spilled.SPILL", 8 * chunk)
+        patch.setattr("hybrid.utils.spilled.SPILL", 8 * chunk)
         block = TextFeatures(("text",), words, chars, min_df=1, sublinear_tf=sublinear)
         found = block.fit(pd.DataFrame({"text": learn})).transform(pd.DataFrame({"text": new}))
     plain = np.hstack([vectorizer.transform(new).toarray() for vectorizer in known])

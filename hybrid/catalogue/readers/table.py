@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.packed import join_packed, pack
-from hybrid.catalogue.spilled import PackedParts
 from hybrid.types import BadRow, Finding
 from hybrid.utils.counts import first_few
+from hybrid.utils.spilled import PackedParts
 
 _SHOWN = 10  # names, and places of one, in a message
 _ASCII_SPACE = " \t\n\r\f\v"
@@ -59,7 +59,7 @@ class ColumnBuilder:
     """Collects the cells of a column; cells that are the same share one string.
 
     Where most of them differ, they are packed, if pyarrow is there (`hybrid.catalogue.packed`), and spilled
-    where they are large (`hybrid.catalogue.spilled`).
+    where they are large (`hybrid.utils.spilled`).
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.catalogue import spilled
+from hybrid.utils import spilled
 
 Ints = NDArray[np.int32]
 Places = NDArray[np.int64]

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hybrid.catalogue import load_catalogue, packed, spilled
+from hybrid.catalogue import load_catalogue, packed
 from hybrid.catalogue.packed import (
     Cells,
     blank,
@@ -35,8 +35,9 @@ from hybrid.catalogue.packed import (
     take_table,
 )
 from hybrid.catalogue.readers import csv_rows, table
-from hybrid.catalogue.spilled import PackedParts, let_pages_go, spill, spill_array
 from hybrid.extraction.texts import frame_text_keys, text_key
+from hybrid.utils import spilled
+from hybrid.utils.spilled import PackedParts, let_pages_go, spill, spill_array
 from tests.open_files import counts_open_files, open_files
 
 pytestmark = pytest.mark.skipif(
@@ -308,7 +309,7 @@ MEMORY = """
 import json, re
 from pathlib import Path
 from hybrid.catalogue.packed import Cells, join_packed, pack
-from hybrid.catalogue.spilled import PackedParts
+from hybrid.utils.spilled import PackedParts
 import pandas as pd
 
 def resident():
