@@ -78,7 +78,8 @@ def near_duplicates_by_jaccard(texts: Iterable[str | None], jaccard: float) -> P
     words = _read_words(texts)
     sharers = _count_sharers(words)
     found = [np.empty((0, 2), dtype=np.int64)]
-    for pairs in _candidates(*_rarest_shingles(words, sharers, jaccard), len(words.sizes)):
+    shared = _share(*_rarest_shingles(words, sharers, jaccard), len(words.sizes))
+    for pairs in _candidates(shared):
         found.append(pairs[reach_jaccard(*words, sharers, pairs, jaccard)])
     return np.concatenate(found)
 
@@ -171,16 +172,20 @@ def _rarest_shingles(
     return np.concatenate(codes), np.concatenate(texts)
 
 
-def _candidates(codes: NDArray[np.uint64], texts: NDArray[np.int32], n: int) -> Iterator[Pairs]:
-    """Pairs of n texts that have one of these shingles in common, those of some texts at a time."""
+def _share(codes: NDArray[np.uint64], texts: NDArray[np.int32], n: int) -> sp.csr_array:
+    """Which of n texts has which of the codes that several have: sparse, of 1."""
     texts, numbers = _number_shared(codes, texts)
     shape = n, int(numbers.max(initial=-1)) + 1
     # Products of small numbers are small, and so need not be of 8 bytes each.
     small = np.bincount(texts).max(initial=0) <= np.iinfo(np.int16).max
     ones = np.ones(len(texts), np.int16 if small else np.int32)
-    shared = sp.coo_array((ones, (texts, numbers)), shape=shape).tocsr()
+    return sp.coo_array((ones, (texts, numbers)), shape=shape).tocsr()
+
+
+def _candidates(shared: sp.csr_array) -> Iterator[Pairs]:
+    """Pairs of texts that have a code in common, those of some texts at a time."""
     turned = shared.T.tocsr()
-    for start in range(0, n, ROWS):
+    for start in range(0, shared.shape[0], ROWS):
         both = (shared[start : start + ROWS] @ turned).tocoo()
         i, j = both.row.astype(np.int64) + start, both.col.astype(np.int64)
         yield np.stack([i[j > i], j[j > i]], axis=1)
