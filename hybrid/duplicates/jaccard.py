@@ -78,8 +78,7 @@ def near_duplicates_by_jaccard(texts: Iterable[str | None], jaccard: float) -> P
     words = _read_words(texts)
     sharers = _count_sharers(words)
     found = [np.empty((0, 2), dtype=np.int64)]
-    shared = _share(*_rarest_shingles(words, sharers, jaccard), len(words.sizes))
-    for pairs in _candidates(shared):
+    for pairs in _candidates(_share(words, sharers, jaccard)):
         found.append(pairs[reach_jaccard(*words, sharers, pairs, jaccard)])
     return np.concatenate(found)
 
@@ -172,10 +171,10 @@ def _rarest_shingles(
     return np.concatenate(codes), np.concatenate(texts)
 
 
-def _share(codes: NDArray[np.uint64], texts: NDArray[np.int32], n: int) -> sp.csr_array:
-    """Which of n texts has which of the codes that several have: sparse, of 1."""
-    texts, numbers = _number_shared(codes, texts)
-    shape = n, int(numbers.max(initial=-1)) + 1
+def _share(words: _Words, sharers: NDArray[np.uint8], jaccard: float) -> sp.csr_array:
+    """Which text has which of the rarest shingles that several have: sparse, of 1."""
+    texts, numbers = _number_shared(*_rarest_shingles(words, sharers, jaccard))
+    shape = len(words.sizes), int(numbers.max(initial=-1)) + 1
     # Products of small numbers are small, and so need not be of 8 bytes each.
     small = np.bincount(texts).max(initial=0) <= np.iinfo(np.int16).max
     ones = np.ones(len(texts), np.int16 if small else np.int32)
@@ -183,7 +182,7 @@ def _share(codes: NDArray[np.uint64], texts: NDArray[np.int32], n: int) -> sp.cs
 
 
 def _candidates(shared: sp.csr_array) -> Iterator[Pairs]:
-    """Pairs of texts that have a code in common, those of some texts at a time."""
+    """Pairs of texts that have a shingle in common, those of some texts at a time."""
     turned = shared.T.tocsr()
     for start in range(0, shared.shape[0], ROWS):
         both = (shared[start : start + ROWS] @ turned).tocoo()
