@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from distributed import Client
 
+from hybrid.catalogue import Catalogue
 from hybrid.cluster import connection
 from hybrid.cluster.blocks import BlockRun, SetAside, enough_deaths
 from hybrid.cluster.connection import Cluster, use_cluster
@@ -46,10 +47,21 @@ def test_a_scheduler_is_found_by_its_address_and_by_its_file(outside: Outside) -
 
 
 def test_where_there_is_no_scheduler_the_command_says_so(
-    films: Path, hybrid_here: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    films: Catalogue,
+    hybrid_here: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
-    extract = ("extract", "--catalogue", films, "--backbone", "small", "--weights", "random")
+    extract = (
+        "extract",
+        "--catalogue",
+        films.path.absolute(),
+        "--backbone",
+        "small",
+        "--weights",
+        "random",
+    )
     for place, said in (
         ("tcp://127.0.0.1:9", "expected a scheduler at tcp://127.0.0.1:9, found none within"),
         (tmp_path / "none.json", "expected the file that a scheduler wrote, found none at"),
