@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Ancestor, Hashes, ItemHashes
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.packed import chunks
+from hybrid.catalogue.packed import Cells
 from hybrid.duplicates.groups import MIN_WORDS
 from hybrid.duplicates.kinds import NEAR_IMAGE, SAME_IMAGE, name_text_kinds
 from hybrid.duplicates.similarity import count_words, tokenize
@@ -209,7 +209,7 @@ def _number_texts(catalogue: Catalogue, *sets: Sequence[str]) -> NDArray[np.uint
     names = sorted({name for some in sets for name in some})
     places = [[names.index(name) for name in sorted(some)] for some in sets]
     numbers = np.zeros((len(sets), len(catalogue)), dtype=np.uint64)
-    columns = [chain.from_iterable(chunks(catalogue.table[name])) for name in names]
+    columns = [Cells(catalogue.table[name]) for name in names]
     for i, cells in enumerate(zip(*columns, strict=True)):
         words = [tokenize(cell) for cell in cells]
         for number, some in zip(numbers, places, strict=True):

@@ -10,7 +10,7 @@ import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress
+from itertools import compress
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,7 +22,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import split_cell
 from hybrid.catalogue.dates import count_days, parse_dates
 from hybrid.catalogue.numbers import parse_numbers
-from hybrid.catalogue.packed import chunks
+from hybrid.catalogue.packed import Cells
 from hybrid.splitting.splits import make_folds
 from hybrid.types import CellFormat
 from hybrid.utils.progress import shows_step
@@ -273,7 +273,7 @@ def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[Labe
     labels, genres, columns = as_no(catalogue.labels)[rows], catalogue.genres, catalogue.columns
 
     def cells(name: str) -> Iterator[str]:
-        return compress(chain.from_iterable(chunks(catalogue.table[name])), catalogue.labelled)
+        return compress(Cells(catalogue.table[name]), catalogue.labelled)
 
     named = [g for c in columns.text for g in text_leakage(cells(c), labels, genres, c)]
     folds = (

@@ -256,9 +256,8 @@ def shingle_codes(
         for place in range(starts[text], starts[text + 1] - sizes[text] + 1):
             code = codes[numbers[place]]
             for step in range(1, sizes[text]):
-                code = (
-                    code * _FACTOR + codes[numbers[place + step]]
-                )  # the order of the words counts
+                # The order of the words counts.
+                code = code * _FACTOR + codes[numbers[place + step]]
                 code ^= code >> _SHIFT
             found[place - starts[first]] = code
     return found

@@ -35,9 +35,7 @@ SAMPLE = 2**8  # numbers of a small array that tell how it is best packed
 LEVEL = 3  # of the compression; more takes several times as long for a few percent
 MOST = 2**28  # bytes that an array may take, whatever it is packed to
 RATIO = 100  # else so many times its packed size: numbers are not packed better, bombs are
-LONGEST = (
-    2**59
-)  # product of the lengths of an array without numbers that are not 0: NumPy refuses 2^60
+LONGEST = 2**59  # lengths above 0, multiplied, of an array without numbers: NumPy refuses 2^60
 HEADER = 1000  # characters that the header of an array may take
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.packed import chunks
+from hybrid.catalogue.packed import Cells
 from hybrid.runs.predictions_file import write_predicted
 from hybrid.types import Predictions
 from hybrid.utils.context import Context
@@ -58,7 +58,7 @@ def write_every_row(
     RunError
         If the file cannot be written.
     """
-    ids = chain.from_iterable(chunks(catalogue.table[catalogue.columns.id]))
+    ids = iter(Cells(catalogue.table[catalogue.columns.id]))
     names = chain(ids, genres, (row.id for row in catalogue.left_out))
     quoted = any("\r" in name for name in names)
     with (
