@@ -29,6 +29,9 @@ STOP_SECONDS = 60.0  # for blocks under way, once the command was interrupted
 BLAMED = 1e-4  # chance of a block to be set aside for deaths that it does not cause
 MOST_DEATHS = 12
 LONELY_SECONDS = 5.0  # without a worker, after which that is said
+# Dask remembers the names of 100,000 tasks, 40 MiB. So the name of a block that was delivered is taken again,
+# once so many others were: all machines have let it go by then.
+RESTING_NAMES = 1000
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -56,6 +59,7 @@ class _Entry(Generic[B]):
 
     block: B
     number: int = 0  # of the attempt
+    name: int = 0  # of its task
     only: set[str] = field(default_factory=set)  # workers that may do it; any without them
     deaths: int = 0  # since it last made progress
     died: int = 0  # in all
@@ -143,6 +147,9 @@ class BlockRun(Generic[B, R]):
         self.suspects: deque[_Entry[B]] = deque()
         self.running: dict[Future[Any], _Entry[B]] = {}
         self._futures: dict[int, Future[Any]] = {}  # by the number of the attempt
+        self._names: deque[int] = (
+            deque()
+        )  # of attempts that were delivered; the others' are not taken again
         self._results = self._make_queue()
         self.bad_workers: set[str] = set()
         self._submitted = 0
@@ -208,11 +215,16 @@ class BlockRun(Generic[B, R]):
             self.name,
             entry.number,
             __version__,
-            key=(self.name, entry.number),
+            key=(self.name, self._name(entry)),
             pure=False,
             workers=sorted(entry.only) or None,
         )
         self.running[future], self._futures[entry.number] = entry, future
+
+    def _name(self, entry: _Entry[B]) -> int:
+        rested = len(self._names) > RESTING_NAMES
+        entry.name = self._names.popleft() if rested else entry.number
+        return entry.name
 
     def _collect(self) -> Iterator[R | SetAside]:
         """What workers have delivered, and what became of blocks that ended without."""
@@ -232,7 +244,9 @@ class BlockRun(Generic[B, R]):
                 self._fruitful = True
                 yield outcome.part
             else:
-                yield from self._outcome(outcome, self._remove(future))
+                entry = self._remove(future)
+                self._names.append(entry.name)
+                yield from self._outcome(outcome, entry)
                 future.release()
         for future in ended:
             if future in self.running:

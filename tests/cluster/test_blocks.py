@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from psutil import Process
 
+from hybrid.cluster import blocks
 from hybrid.cluster.blocks import MOST_DEATHS, BlockRun, SetAside
 from hybrid.cluster.connection import DEATHS, Cluster
 from hybrid.errors import CacheError, ClusterError, SettingError
@@ -67,6 +68,43 @@ def test_a_scheduler_keeps_nothing_of_blocks_that_are_done(cluster):
     run(cluster, lambda block, turn: block, list(range(60)))
     tasks, noted = np.subtract(cluster.client.run_on_scheduler(kept), before)
     assert max(tasks, noted) <= 5  # those under way at the end
+
+
+def test_names_of_blocks_are_taken_again_once_they_have_rested(cluster, monkeypatch):
+    def names(dask_scheduler: Any) -> int:
+        from dask.utils import key_split
+
+        return int(key_split.cache_info().currsize)
+
+    monkeypatch.setattr(blocks, "RESTING_NAMES", 10)
+    before = cluster.client.run_on_scheduler(names)
+    done, aside = run(cluster, lambda block, turn: block, list(range(80)))
+    assert (done, aside) == (list(range(80)), [])
+    known = cluster.client.run_on_scheduler(names) - before
+    assert 10 < known <= 10 + 10  # and those under way
+
+
+def test_the_name_of_a_block_whose_worker_died_is_not_taken_again(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "RESTING_NAMES", 0)
+    submit, keys = cluster.client.submit, []
+    monkeypatch.setattr(
+        cluster.client,
+        "submit",
+        lambda *arguments, **more: keys.append(more["key"]) or submit(*arguments, **more),
+    )
+    lost: list[Any] = []
+    died = BlockRun._died
+    monkeypatch.setattr(
+        BlockRun,
+        "_died",
+        lambda self, entry: lost.append((entry.name, len(keys))) or died(self, entry),
+    )
+    done, _ = run(cluster, dying(tmp_path, on=3, times=1), list(range(30)))
+    assert done == [n * n for n in range(30)]
+    names = [name for _, name in keys]
+    assert len(set(names)) < len(names)  # of the others, some were
+    assert lost
+    assert not any(name in names[submitted:] for name, submitted in lost)
 
 
 def test_a_block_whose_worker_dies_is_done_by_another(cluster, tmp_path):
