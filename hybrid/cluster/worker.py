@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from distributed import Event, Queue, get_worker
+from distributed import Event, get_worker
 
 from hybrid._version import __version__
 from hybrid.errors import ClusterError
@@ -112,10 +112,12 @@ def run_block(
         return task is None or task.state == "cancelled" or event.is_set()
 
     with _one_at_a_time:
-        results, event = Queue(run, client=client), Event(run, client=client)
+        event = Event(run, client=client)
 
         def deliver(outcome: Any) -> None:
-            results.put(pickle.dumps((number, outcome)))
+            # Into the command's queue. A `Queue` would make one for each block, also where the command is gone.
+            data = pickle.dumps((number, outcome))
+            client.sync(client.scheduler.queue_put, name=run, data=data)
 
         deliver(Begun())  # it is not to blame for a death before
         try:
@@ -129,10 +131,8 @@ def run_block(
         except Exception as error:
             outcome = Failure.of(error, worker.address)
         except KeyboardInterrupt:
-            results.close()
             return
         deliver(outcome)
-        results.close()
 
 
 def _call(
