@@ -154,9 +154,8 @@ def make_splits(
     options, context = options or SplitOptions(), context or Context()
     _check(catalogue, options, context)
     catalogue.require_labels()
-    rows = np.flatnonzero(catalogue.labelled)
-    ids, labels = catalogue.ids[rows], as_no(catalogue.labels)[rows]
     if options.method == "legacy-2017":
+        _, ids, labels = _labelled_items(catalogue)
         return [make_legacy_split(ids, labels, shares=options.shares, seed=context.seed)]
     keys = hash_catalogue(catalogue, context)
     if options.near_duplicates:
@@ -165,12 +164,22 @@ def make_splits(
         duplicates = Duplicates((find_exact_duplicates(catalogue, keys, context),))
     columns = {column: group_by_column(catalogue, column) for column in options.group_columns}
     together = [*duplicates.groups, *(group for found in columns.values() for group in found)]
+    rows, ids, labels = _labelled_items(catalogue)  # not before: the search needs the memory
     groups = connected_groups(ids, together)
     told = describe_shared(duplicates.untied, columns)
     check_group_sizes(groups, options.shares)
     splits = _assign(catalogue, rows, ids, labels, groups, options, context.seed)
     splits = [_finish(split, labels, catalogue.genres, options) for split in splits]
     return [replace(split, findings=(*told, *split.findings)) for split in splits]
+
+
+def _labelled_items(
+    catalogue: Catalogue,
+) -> tuple[NDArray[np.int64] | slice, NDArray[np.str_], NDArray[Any]]:
+    """Rows, ids and labels of the items that are split; those of the catalogue where it is all of them."""
+    labelled = catalogue.labelled
+    rows = slice(None) if labelled.all() else np.flatnonzero(labelled)
+    return rows, catalogue.ids[rows], as_no(catalogue.labels)[rows]
 
 
 def _finish(
@@ -193,7 +202,7 @@ def _finish(
 
 def _assign(
     catalogue: Catalogue,
-    rows: NDArray[np.int64],
+    rows: NDArray[np.int64] | slice,
     ids: NDArray[np.str_],
     labels: NDArray[Any],
     groups: NDArray[np.str_],
