@@ -29,8 +29,8 @@ STOP_SECONDS = 60.0  # for blocks under way, once the command was interrupted
 BLAMED = 1e-4  # chance of a block to be set aside for deaths that it does not cause
 MOST_DEATHS = 12
 LONELY_SECONDS = 5.0  # without a worker, after which that is said
-# Dask remembers the names of 100,000 tasks, 40 MiB. So the name of a block that was delivered is taken again,
-# once so many others were: all machines have let it go by then.
+# Dask remembers the names of 100,000 tasks, 40 MiB. So the name of a task whose block was delivered is taken
+# again, once so many others were: all machines have let it go by then.
 RESTING_NAMES = 1000
 
 B = TypeVar("B")
@@ -147,9 +147,7 @@ class BlockRun(Generic[B, R]):
         self.suspects: deque[_Entry[B]] = deque()
         self.running: dict[Future[Any], _Entry[B]] = {}
         self._futures: dict[int, Future[Any]] = {}  # by the number of the attempt
-        self._names: deque[int] = (
-            deque()
-        )  # of attempts that were delivered; the others' are not taken again
+        self._names = deque[int]()  # of tasks whose blocks were delivered
         self._results = self._make_queue()
         self.bad_workers: set[str] = set()
         self._submitted = 0
@@ -205,6 +203,8 @@ class BlockRun(Generic[B, R]):
 
         self._submitted += 1
         entry.number, entry.begun = self._submitted, False
+        rested = len(self._names) > RESTING_NAMES
+        entry.name = self._names.popleft() if rested else entry.number
         entry.block = self.remaining(entry.block)
         # Only where one is to be avoided: a block that waits for workers that died waits forever.
         entry.only = set(workers) - self.bad_workers if self.bad_workers else set()
@@ -215,16 +215,11 @@ class BlockRun(Generic[B, R]):
             self.name,
             entry.number,
             __version__,
-            key=(self.name, self._name(entry)),
+            key=(self.name, entry.name),
             pure=False,
             workers=sorted(entry.only) or None,
         )
         self.running[future], self._futures[entry.number] = entry, future
-
-    def _name(self, entry: _Entry[B]) -> int:
-        rested = len(self._names) > RESTING_NAMES
-        entry.name = self._names.popleft() if rested else entry.number
-        return entry.name
 
     def _collect(self) -> Iterator[R | SetAside]:
         """What workers have delivered, and what became of blocks that ended without."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,10 @@ from hybrid.types import Finding, ImportedSelector, ImportedSummary, ImportSetti
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.counts import agree, counted, first_few
 from hybrid.utils.environment import library_versions
+from hybrid.utils.key_index import PackedKeys
 from hybrid.utils.reading import EMBEDDINGS, hash_file
+from hybrid.utils.row_file import block_length, take_rows
+from hybrid.utils.spilled import let_pages_go
 
 TRAINED_ON = ("none", "unknown")
 
@@ -108,7 +110,7 @@ def import_embeddings(
         sha256 = None if frame else hash_file(Path(where), EMBEDDINGS)
         store = _make_store(block, settings, checked, where, sha256, context)
     present = store.has(keys)
-    _check_same_values(store, list(compress(keys, present.tolist())), rows[present])
+    _check_same_values(store, keys, rows, present)
     store.append(keys, rows)
     return _summary(
         block,
@@ -169,23 +171,22 @@ def _unknown_ids(
 
 def _keyed(
     checked: CheckedEmbeddings, of: str, catalogue: Catalogue | None, context: Context
-) -> tuple[list[bytes], NDArray[np.floating]]:
+) -> tuple[PackedKeys, NDArray[np.floating]]:
     """The key of each row that has one, and those rows."""
     if of == "item" or catalogue is None:
-        return [key for name in checked.ids if (key := item_key(name))], checked.rows
+        return PackedKeys.collect(item_key(name) for name in checked.ids), checked.rows
     frame, columns = catalogue.frame, catalogue.columns.text
     keys = frame_keys(frame, of, columns, context.cache, context.workers)
     of_id = dict(zip(catalogue.ids.tolist(), keys, strict=True))
-    found = [(i, key) for i, name in enumerate(checked.ids) if (key := of_id.get(name))]
-    if not found:
+    each = [of_id.get(name) or None for name in checked.ids]
+    if not any(each):
         raise ExtractionError(
             f"--of {of}: expected items with a {'readable ' * (of == 'poster')}{of}, found none among those "
             "of the file. Use --of item."
         )
-    rows = [i for i, _ in found]
-    each, names = [key for _, key in found], [checked.ids[i] for i in rows]
-    first = check_same_key(each, names, checked.rows[rows], of)
-    return [each[i] for i in first], checked.rows[[rows[i] for i in first]]
+    first = check_same_key(each, checked.ids, checked.rows, of)
+    rows = take_rows(checked.rows, first, checked.rows.dtype)
+    return PackedKeys.collect(each[i] for i in first), rows
 
 
 def _make_store(
@@ -244,18 +245,20 @@ def _store_to_add_to(
 
 
 def _check_same_values(
-    store: EmbeddingStore, keys: list[bytes], rows: NDArray[np.floating]
+    store: EmbeddingStore, keys: PackedKeys, rows: NDArray[np.floating], present: NDArray[np.bool_]
 ) -> None:
     """Raise where the store has another vector for a key."""
-    if not keys:
-        return
-    there = store.read(keys)
-    given = rows.astype(store.dtype).astype(np.float32)
-    wrong = int((there != given).any(axis=1).sum())
+    places, size, wrong = np.flatnonzero(present), block_length(rows), 0
+    for start in range(0, len(places), size):
+        some = places[start : start + size]
+        there = store.read(keys[some])
+        given = rows[some].astype(store.dtype).astype(np.float32)
+        wrong += int((there != given).any(axis=1).sum())
+        let_pages_go()
     if wrong:
         raise ExtractionError(
             f"expected the vectors that the cache has, found others for {counted(wrong, 'item')} of "
-            f"{counted(len(keys), 'item')} ({describe_imported_store(store)}). Without --add the file "
+            f"{counted(len(places), 'item')} ({describe_imported_store(store)}). Without --add the file "
             "becomes a set of its own."
         )
 

@@ -11,26 +11,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.errors import ExtractionError, MissingExtraError, SettingError
+from hybrid.extraction.imported_arrays import describe_unreadable, read_npy, unpack_array
 from hybrid.extraction.imported_values import (
     RawEmbeddings,
+    StackedRows,
     is_absent,
     matched,
     matrix,
     of_vectors,
     pick,
-    stacked,
     unequal,
     unlike,
     with_gaps,
 )
 from hybrid.utils.counts import first_few
 from hybrid.utils.parquet import open_parquet
-from hybrid.utils.reading import EMBEDDINGS, TEXT, open_file, open_text, parse_json, read_text
+from hybrid.utils.reading import EMBEDDINGS, IDS_FILE, open_file, open_text, parse_json, read_text
 from hybrid.utils.unpacking import UnpackedTooLargeError
 
 IDS = ("id", "ids", "item_id")
 VECTORS = ("embedding", "embeddings", "vector", "vectors")
 BATCH = 4096
+UNPACKED = 2**36  # bytes of all arrays of a .npz file
 
 
 def read_embeddings(
@@ -120,50 +122,31 @@ def _read_npz(path: Path, named: _Names) -> RawEmbeddings:
                 vectors = pick(
                     "array", named.vectors, VECTORS, archive.files, path, "--vector-column"
                 )
-                return matched(archive[ids].tolist(), matrix(archive[vectors], path), path)
+                rows = matrix(unpack_array(archive, vectors), path)
+                return matched(archive[ids].tolist(), rows, path)
         except (ExtractionError, OSError):
             raise
         except Exception as error:  # there is no list of what NumPy raises of a changed header
-            raise unlike(path, "a .npz file of arrays", _pickled(error)) from error
+            raise unlike(path, "a .npz file of arrays", describe_unreadable(error)) from error
 
 
 def _check_sizes(path: Path, archive: Any) -> None:
-    """What is packed may not be larger than a file may be."""
+    """What is packed may not fill a disk."""
     total = sum(member.file_size for member in archive.infolist())
-    if total > EMBEDDINGS.limit:
-        raise unlike(path, f"at most {EMBEDDINGS.limit:,} bytes unpacked", f"{total:,}")
+    if total > UNPACKED:
+        raise unlike(path, f"at most {UNPACKED:,} bytes unpacked, for more a .npy", f"{total:,}")
 
 
 def _read_npy(path: Path, ids: Path) -> RawEmbeddings:
     try:
-        lines = read_text(ids, TEXT, "utf-8-sig").splitlines()
+        lines = read_text(ids, IDS_FILE, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ExtractionError(
             f"--ids {ids}: expected a text file with one id a line, found: {error}."
         ) from error
     while lines and not lines[-1].strip():
         lines.pop()
-    with open_file(path, EMBEDDINGS) as file:
-        try:
-            array = np.load(file, allow_pickle=False)
-        except OSError:
-            raise
-        except Exception as error:
-            raise unlike(path, "a .npy file of numbers", _pickled(error)) from error
-    if not isinstance(array, np.ndarray):
-        raise unlike(path, "one array", "several: name it .npz")
-    return matched(lines, matrix(array, path), path)
-
-
-def _pickled(error: BaseException) -> str:
-    """What is wrong with a file of NumPy, and what to do about objects."""
-    said = str(error) or type(error).__name__
-    if "allow_pickle" in said or "pickled" in said:
-        return (
-            "objects, which are stored as a pickle and not opened. Save ids.astype(str), and the embeddings "
-            "as one matrix of numbers"
-        )
-    return said.rstrip(".")
+    return matched(lines, read_npy(path), path)
 
 
 def _read_parquet(path: Path, named: _Names) -> RawEmbeddings:
@@ -183,15 +166,15 @@ def _read_parquet(path: Path, named: _Names) -> RawEmbeddings:
             name = pick(
                 "column of vectors", named.vectors, VECTORS, vectors, path, "--vector-column"
             )
-            blocks, texts = [], []
+            texts, rows = [], StackedRows(path)
             for batch in file.iter_batches(BATCH, columns=[ids, name]):
                 texts += batch.column(ids).to_pylist()
-                blocks.append(_arrow_rows(batch.column(name), path))
+                rows.add(_arrow_rows(batch.column(name), path))
         except UnpackedTooLargeError:
             raise
         except (pyarrow.ArrowException, OSError, KeyError) as error:
             raise unlike(path, "a Parquet file", str(error).rstrip(".")) from error
-    return matched(texts, stacked(blocks, path), path)
+    return matched(texts, rows.matrix(), path)
 
 
 def _is_vector(kind: Any) -> bool:
@@ -219,6 +202,7 @@ def _read_lines(path: Path, named: _Names) -> RawEmbeddings:
     """JSON Lines: an object with id and vector in each."""
     ids: list[Any] = []
     vectors: list[Any] = []
+    rows = StackedRows(path)
     id_name, vector_name = "", ""
     try:
         with open_text(path, EMBEDDINGS, "utf-8-sig") as file:
@@ -231,15 +215,20 @@ def _read_lines(path: Path, named: _Names) -> RawEmbeddings:
                 if not id_name:
                     plain = [key for key, value in said.items() if not isinstance(value, list)]
                     lists = [key for key, value in said.items() if isinstance(value, list)]
+                    lists += [key for key in VECTORS if key in said and said[key] is None]
                     id_name = pick("key", named.ids, IDS, plain, path, "--id-name")
                     vector_name = named.vectors or pick(
                         "key with a vector", None, VECTORS, lists, path, "--vector-column"
                     )
                 ids.append(said.get(id_name))
                 vectors.append(_vector(said.get(vector_name), path, number))
+                if len(vectors) == BATCH:
+                    rows.add(of_vectors(vectors, path))
+                    vectors.clear()
     except ValueError as error:  # no JSON, or no UTF-8
         raise unlike(path, "JSON Lines in UTF-8", str(error).rstrip(".")) from error
-    return matched(ids, of_vectors(vectors, path), path)
+    rows.add(of_vectors(vectors, path))
+    return matched(ids, rows.matrix(), path)
 
 
 def _vector(value: Any, path: Path, number: int) -> NDArray[np.float32] | None:

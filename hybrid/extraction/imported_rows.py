@@ -13,8 +13,10 @@ from hybrid.errors import ExtractionError
 from hybrid.extraction.imported_values import RawEmbeddings
 from hybrid.types import Finding
 from hybrid.utils.counts import agree, counted, first_few
+from hybrid.utils.row_file import row_blocks, take_rows
+from hybrid.utils.spilled import let_pages_go
 
-CHUNK = 4096
+CHUNK = 4096  # rows of the digest
 SHOWN = 3  # ids in a message
 
 
@@ -27,7 +29,7 @@ class CheckedEmbeddings:
     ids : list of n str
         Each once.
     rows : ndarray of shape (n, D), float16 or float32
-        Finite.
+        Finite; not to be changed.
     read, missing, unnamed, repeated : int
         Rows of the file: all, those without a vector, those without an id, those that were there before.
     findings : tuple of Finding
@@ -45,7 +47,9 @@ class CheckedEmbeddings:
     def digest(self) -> str:
         """SHA-256 of ids and values, in hex, whatever their order."""
         digest = hashlib.sha256()
-        for i in sorted(range(len(self.ids)), key=self.ids.__getitem__):
+        for number, i in enumerate(sorted(range(len(self.ids)), key=self.ids.__getitem__)):
+            if number % CHUNK == 0:
+                let_pages_go()
             name = self.ids[i].encode("utf-8", "surrogatepass")
             digest.update(len(name).to_bytes(8, "little") + name)
             digest.update(self.rows[i].astype(self.rows.dtype.newbyteorder("<")).tobytes())
@@ -95,7 +99,7 @@ def check_rows(raw: RawEmbeddings, where: str, dtype: str | None = None) -> Chec
         problems.append(f"expected vectors with an id, found none in {counted(len(rows), 'row')}")
     if problems:
         raise ExtractionError("\n".join(f"{where}: {problem}." for problem in problems))
-    kept = rows[keep].astype(kind, copy=False)
+    kept = take_rows(rows, keep, kind)
     unnamed, absent = int((~named).sum()), int((named & missing).sum())
     findings = [
         *_lost_rows(ids, missing, named, unnamed, absent),
@@ -116,10 +120,8 @@ def _examine(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which rows are all NaN, hold a NaN or infinity, and exceed the data type: each of shape (n,)."""
     found = np.zeros((3, len(rows)), dtype=bool)
-    if rows.dtype.kind != "f":
-        rows = rows.astype(np.float64)
-    for start in range(0, len(rows), CHUNK):
-        some, part = rows[start : start + CHUNK], slice(start, start + CHUNK)
+    for part in row_blocks(rows):
+        some = rows[part] if rows.dtype.kind == "f" else rows[part].astype(np.float64)
         absent = np.isnan(some)
         found[0, part] = absent.all(axis=1)
         found[1, part] = ~np.isfinite(some).all(axis=1)
@@ -200,7 +202,10 @@ def _conversion(given: np.dtype, kind: np.dtype, count: int) -> list[Finding]:
 def _suspicions(ids: NDArray[np.object_], rows: NDArray[np.floating]) -> list[Finding]:
     """Vectors of zeros, which often stand for none; and vectors that are all the same."""
     found = []
-    zero = ~rows.any(axis=1)
+    zero, same = np.zeros(len(rows), dtype=bool), True
+    for part in row_blocks(rows):
+        zero[part] = ~rows[part].any(axis=1)
+        same = same and not (rows[part] != rows[0]).any()
     if zero.any():
         some = tuple(ids[zero][:SHOWN].tolist())
         message = (
@@ -209,16 +214,25 @@ def _suspicions(ids: NDArray[np.object_], rows: NDArray[np.floating]) -> list[Fi
             "meant, write NaN"
         )
         found.append(Finding("vectors of zeros", message, int(zero.sum()), examples=some))
-    if len(rows) > 1 and not (rows[1:] != rows[0]).any():
+    if len(rows) > 1 and same:
         message = f"all {len(rows):,} vectors are the same, and tell nothing"
         found.append(Finding("equal vectors", message, len(rows)))
     return found
 
 
 def check_same_key(
-    keys: Sequence[bytes], ids: Sequence[str], rows: NDArray[np.floating], of: str
+    keys: Sequence[bytes | None], ids: Sequence[str], rows: NDArray[np.floating], of: str
 ) -> list[int]:
     """The rows of different keys, of items that share a poster or text the first.
+
+    Parameters
+    ----------
+    keys : sequence of n bytes or None
+        A row without one is left out.
+    ids : sequence of n str
+    rows : ndarray of shape (n, D)
+    of : str
+        What the keys are of, for the message.
 
     Raises
     ------
@@ -233,6 +247,8 @@ def check_same_key(
     first: dict[bytes, int] = {}
     wrong = []
     for i, key in enumerate(keys):
+        if key is None:
+            continue
         before = first.setdefault(key, i)
         if before != i and not np.array_equal(rows[i], rows[before]):
             wrong.append((ids[before], ids[i]))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import ExtractionError
 from hybrid.utils.counts import counted, first_few
+from hybrid.utils.row_file import RowFile
 
 
 class RawEmbeddings(NamedTuple):
@@ -55,17 +56,49 @@ def of_vectors(cells: Sequence[Any], where: object) -> NDArray[Any]:
     return with_gaps(rows, np.array([cell is None for cell in cells], dtype=bool))
 
 
-def stacked(blocks: Sequence[NDArray[Any]], where: object) -> NDArray[Any]:
-    """One matrix of the blocks; those without any vector have no width."""
-    widths = sorted({block.shape[1] for block in blocks if block.shape[1]})
-    if len(widths) > 1:
-        raise unequal(where, widths)
-    width = widths[0] if widths else 0
-    same = [
-        block if block.shape[1] == width else np.full((len(block), width), np.nan)
-        for block in blocks
-    ]
-    return np.concatenate(same) if same else np.empty((0, 0))
+class StackedRows:
+    """Collects blocks of rows as one matrix; those of a large one in a temporary file.
+
+    Examples
+    --------
+    >>> rows = StackedRows("x.parquet")
+    >>> rows.add(np.empty((1, 0)))
+    >>> rows.add(np.ones((1, 2)))
+    >>> rows.matrix().tolist()
+    [[nan, nan], [1.0, 1.0]]
+    """
+
+    def __init__(self, where: object) -> None:
+        self._where, self._file = where, RowFile()
+        self._before = self._width = 0  # rows before the first vector
+        self._dtype: Any = None
+
+    def add(self, block: NDArray[Any]) -> None:
+        """Add a block; one without any vector has no width.
+
+        Raises
+        ------
+        ExtractionError
+            If its vectors are not as long as the others, or the disk refuses.
+        """
+        if not block.shape[1]:
+            if not self._width:
+                self._before += len(block)
+                return
+            block = np.full((len(block), self._width), np.nan)
+        if not self._width:
+            self._width = block.shape[1]
+            # Whole numbers have no NaN, which a later block may need.
+            self._dtype = block.dtype if block.dtype.kind == "f" else np.dtype(np.float64)
+            if self._before:
+                self._file.add(np.full((self._before, self._width), np.nan, self._dtype))
+        if block.shape[1] != self._width:
+            raise unequal(self._where, sorted((self._width, block.shape[1])))
+        self._file.add(block.astype(self._dtype, copy=False))
+
+    def matrix(self) -> NDArray[Any]:
+        """All rows; of no width where there is no vector."""
+        return self._file.matrix() if self._width else np.empty((self._before, 0))
 
 
 def matrix(array: NDArray[Any], where: object) -> NDArray[Any]:

@@ -129,6 +129,7 @@ def spill_array(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _can_spill() -> bool:
+    """Whether the memory of a map can be let go."""
     return hasattr(mmap.mmap, "madvise")  # not on Windows
 
 
@@ -137,7 +138,22 @@ def _map_written(write: Callable[[Any], object]) -> mmap.mmap:
     with tempfile.TemporaryFile(prefix="hybrid-cells-") as file:
         write(file)
         file.flush()
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return map_file(file)
+
+
+def map_file(file: Any) -> mmap.mmap:
+    """Map an open file to memory, to be read; `let_pages_go` knows the map.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryFile() as file:
+    ...     _ = file.write(b"pages")
+    ...     file.flush()
+    ...     pages = map_file(file)
+    >>> pages[:]
+    b'pages'
+    """
+    pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     _maps[id(pages)] = pages
     return pages
 
@@ -161,5 +177,5 @@ def let_pages_go() -> None:
     >>> let_pages_go()
     """
     for reference in _maps.valuerefs():
-        if (pages := reference()) is not None:
+        if _can_spill() and (pages := reference()) is not None:
             pages.madvise(mmap.MADV_DONTNEED)
