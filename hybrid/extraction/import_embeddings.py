@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -111,7 +113,7 @@ def import_embeddings(
         store = _make_store(block, settings, checked, where, sha256, context)
     present = store.has(keys)
     _check_same_values(store, keys, rows, present)
-    store.append(keys, rows)
+    store.append(cast(Sequence[bytes], keys), rows)  # none is None
     return _summary(
         block,
         settings,

@@ -60,8 +60,9 @@ def read_npy(path: Path) -> NDArray[Any]:
         start = file.tell()
         if header is not None and start + header.size <= os.fstat(file.fileno()).st_size:
             numbers = np.frombuffer(map_file(file), header.dtype, math.prod(header.shape), start)
-            order = "F" if header.by_column else "C"
-            return matrix(numbers.reshape(header.shape, order=order), path)
+            if header.by_column:
+                return matrix(numbers.reshape(header.shape[::-1]).T, path)
+            return matrix(numbers.reshape(header.shape), path)
         file.seek(0)
         try:
             array = np.load(file, allow_pickle=False)
@@ -74,12 +75,12 @@ def read_npy(path: Path) -> NDArray[Any]:
     return matrix(array, path)
 
 
-def unpack_array(archive: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
+def unpack_array(arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
     """Unpack an array of a ``.npz`` file; a large matrix into a temporary file.
 
     Parameters
     ----------
-    archive : NpzFile
+    arrays : NpzFile
         As `numpy.load` opens it.
     name : str
 
@@ -93,15 +94,16 @@ def unpack_array(archive: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
     Examples
     --------
     >>> np.savez("clip.npz", embeddings=np.eye(2))
-    >>> with np.load("clip.npz") as archive:
-    ...     unpack_array(archive, "embeddings").tolist()
+    >>> with np.load("clip.npz") as arrays:
+    ...     unpack_array(arrays, "embeddings").tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    with archive.zip.open(f"{name}.npy") as member:
+    archive: Any = arrays.zip
+    with archive.open(f"{name}.npy") as member:
         header = _read_header(member)
         if header is not None and header.is_matrix and header.size > BLOCK:
             return _stream(member, header)
-    return np.asarray(archive[name])
+    return np.asarray(arrays[name])
 
 
 def _stream(member: IO[bytes], header: _Header) -> NDArray[Any]:
