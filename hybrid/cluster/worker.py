@@ -115,7 +115,7 @@ def run_block(
         event = Event(run, client=client)
 
         def deliver(outcome: Any) -> None:
-            # Into the command's queue. A `Queue` would make one for each block, also where the command is gone.
+            # The command's queue. A `Queue` would make one for each block, even if the command is gone.
             data = pickle.dumps((number, outcome))
             client.sync(client.scheduler.queue_put, name=run, data=data)
 
