@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Provenance
-from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore, check_takes_rows
+from hybrid.cache import DTYPES, PART_ROWS, EmbeddingCache, EmbeddingStore, check_takes_rows
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.imported_file import read_embeddings
@@ -38,6 +38,7 @@ from hybrid.utils.row_file import block_length, take_rows
 from hybrid.utils.spilled import let_pages_go
 
 TRAINED_ON = ("none", "unknown")
+APPENDED = 2**28  # bytes that are stored at a time
 
 
 @limited_by_context
@@ -113,7 +114,7 @@ def import_embeddings(
         store = _make_store(block, settings, checked, where, sha256, context)
     present = store.has(keys)
     _check_same_values(store, keys, rows, present)
-    store.append(cast(Sequence[bytes], keys), rows)  # none is None
+    _append(store, keys, rows)
     return _summary(
         block,
         settings,
@@ -159,8 +160,8 @@ def _unknown_ids(
     """Ids that the catalogue does not have."""
     if catalogue is None:
         return ()
-    known = set(catalogue.ids.tolist())
-    unknown = tuple(name for name in checked.ids if name not in known)
+    ids = np.array(checked.ids)
+    unknown = tuple(ids[~np.isin(ids, catalogue.ids)].tolist())
     if len(unknown) == len(checked.ids):
         some = catalogue.ids[: SHOWN + 1].tolist()
         raise ExtractionError(
@@ -244,6 +245,16 @@ def _store_to_add_to(
             f"{listed}\nWithout --add this file becomes a set of its own."
         )
     return stores[0]
+
+
+def _append(store: EmbeddingStore, keys: PackedKeys, rows: NDArray[np.floating]) -> None:
+    """Store all rows, some whole parts at a time, of which no page is needed again."""
+    part = PART_ROWS * rows.shape[1] * rows.itemsize
+    size = PART_ROWS * max(1, APPENDED // part)
+    for start in range(0, len(rows), size):
+        some = slice(start, start + size)
+        store.append(cast(Sequence[bytes], keys[some]), rows[some])  # no key is None
+        let_pages_go()
 
 
 def _check_same_values(

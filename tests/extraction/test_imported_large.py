@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hybrid.cache import store
 from hybrid.errors import ExtractionError
+from hybrid.extraction import import_embeddings as import_embeddings_module
 from hybrid.extraction import imported_arrays, imported_file
 from hybrid.extraction.import_embeddings import import_embeddings
 from hybrid.extraction.imported_file import read_embeddings
@@ -54,6 +55,8 @@ def small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imported_arrays, "BLOCK", 60)
     monkeypatch.setattr(row_file, "SPILL", 140)
     monkeypatch.setattr(imported_file, "BATCH", 4)
+    monkeypatch.setattr(import_embeddings_module, "PART_ROWS", 2)
+    monkeypatch.setattr(import_embeddings_module, "APPENDED", 250)
 
 
 @pytest.mark.parametrize("gaps", [(), (0, 1, 2, 3, 4, 17), range(8, 13), (40,), range(41)])
