@@ -83,7 +83,7 @@ def row_blocks(rows: NDArray[Any]) -> Iterator[slice]:
     """
     size = block_length(rows)
     for start in range(0, len(rows), size):
-        yield slice(start, start + size)
+        yield slice(start, min(start + size, len(rows)))
         let_pages_go()
 
 
