@@ -70,7 +70,7 @@ _FEATURES = (
                  "prints the results."),
     click.option("--rows", type=click.Choice(ROWS), default=ROWS[0], show_default=True,
                  help="Where features are during the fit.  memory: all at once.  disk: embeddings in the "
-                 "cache, others in a temporary folder (TMPDIR).  auto: disk where embeddings would take "
+                 "cache, others in a temporary folder (TMPDIR).  auto: disk where the features would take "
                  "more than half of the memory."),
     click.option("--nested", is_flag=True,
                  help="Estimate the whole procedure by nested cross-validation, without the test items."),

@@ -97,7 +97,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     rows : {"auto", "memory", "disk"}, default="auto"
         Where the features are during a fit. ``"disk"``: embeddings stay in the cache, other features go to a
         temporary folder; for the linear SVM and the logistic regression. ``"auto"``: on disk where the
-        embeddings would take more than half of the memory.
+        features would take more than half of the memory.
 
     Attributes
     ----------
