@@ -28,6 +28,7 @@ from hybrid.extraction.imported_stores import (
     name_problems,
 )
 from hybrid.extraction.provenance import made_elsewhere, store_provenance
+from hybrid.extraction.writer import compact_afterwards
 from hybrid.types import Finding, ImportedSelector, ImportedSummary, ImportSettings
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.counts import agree, counted, first_few
@@ -115,6 +116,7 @@ def import_embeddings(
     present = store.has(keys)
     _check_same_values(store, keys, rows, present)
     _append(store, keys, rows)
+    compact_afterwards(store)
     return _summary(
         block,
         settings,

@@ -134,7 +134,7 @@ class PartWriter:
 
 
 def compact_afterwards(store: EmbeddingStore) -> None:
-    """Compact a store after an extraction, where worthwhile; a failure is a warning: the embeddings are safe.
+    """Compact a store that has grown, where worthwhile; a failure is a warning: the embeddings are safe.
 
     Examples
     --------

@@ -17,11 +17,13 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from hybrid.cache import compaction
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.errors import ExtractionError, HybridError, SettingError
 from hybrid.extraction.embeddings_frame import embeddings
 from hybrid.extraction.import_embeddings import import_embeddings
+from hybrid.extraction.imported_stores import imported_stores
 from hybrid.extraction.lookup import describe_store
 from hybrid.extraction.provenance import store_provenance
 from hybrid.types import ImportedSelector, ImportSettings
@@ -279,3 +281,18 @@ def test_the_frame_has_the_order_of_the_catalogue(films: Catalogue) -> None:
     np.testing.assert_array_equal(found.to_numpy(), np.vstack([ROWS[:3], np.full(3, np.nan)]))
     again = import_embeddings(found, films, block="clip")  # what it returns can be imported
     assert (again.missing, again.present) == (1, 3)
+
+
+def test_many_parts_are_in_the_snapshot_after_an_import(
+    films: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "MANY_UNINDEXED", 2)
+    for name, add in (("x.npz", False), ("y.npz", True)):
+        rows = ROWS[:2] if not add else ROWS[2:]
+        ids = IDS[:2] if not add else IDS[2:]
+        settings = ImportSettings(add=add)
+        import_embeddings(name, films, block="clip", settings=settings, **write(name, ids, rows))
+    [store] = imported_stores(Context(), ImportedSelector("clip"))
+    assert store.view.in_snapshot
+    assert not compaction.is_worth_compacting(store)
+    assert store.has([hashlib.sha256(name.encode()).digest() for name in IDS]).all()
