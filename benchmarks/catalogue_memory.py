@@ -13,9 +13,9 @@ Each stage runs in a process of its own: ``read`` loads the catalogue in Python,
 and label matrix, as `hybrid split` does first, ``terms`` fits TF-IDF to its texts; ``check``, ``split`` (at
 random, without near-duplicates), ``search`` (a split with them), ``extract`` (a dry run) and ``predict`` are
 the commands; ``texts`` is a dry run of ``extract`` with a `--text-encoder`, ``embeddings`` is ``predict``,
-too. What predicts is a linear SVM on words and metadata of the first 4,000 films, fitted once, or on random
-embeddings of 256 numbers that are imported for all items. Peak memory is VmHWM, time that of the processor,
-user and system. The bound is 2 GB and 100 bytes an item.
+too, and ``vectors`` the import of random embeddings of 256 numbers into a new cache. What predicts is a
+linear SVM on words and metadata of the first 4,000 films, fitted once, or on such embeddings. Peak memory is
+VmHWM, time that of the processor, user and system. The bound is 2 GB and 100 bytes an item.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BATCH = 10_000
 SIDE = 16  # pixels of an image that one item has
 GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
 STAGES = ("read", "labels", "terms", "check", "split", "search", "extract", "predict", "embeddings")
-MORE = ("texts",)  # stages that need a file of the user's
+MORE = ("texts", "vectors")  # stages that need a file of the user's, or large ones that are made
 RUN, LEARNT = "words", 4_000  # the run that predicts, and the items that it is fitted on
 BLOCK, WIDTH = "made", 256  # of imported embeddings
 CACHE = "'--cache', sys.argv[3] + '/../cache'"
@@ -66,6 +66,10 @@ peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text
 Path(sys.argv[1]).write_text(json.dumps({"peak": peak, "processor": used.ru_utime + used.ru_stime}))
 """
 READ = "from hybrid import load_catalogue; films = load_catalogue(sys.argv[2])"
+IMPORT = (
+    "arguments = ['import-embeddings', sys.argv[3] + '/../vectors.npy', '--ids', "
+    f"sys.argv[3] + '/../ids.txt', '--block', '{BLOCK}'"
+)
 CODE = {
     "read": READ,
     "labels": f"{READ}; films.require_labels(); films.labels, films.ids",
@@ -83,8 +87,8 @@ CODE = {
     "fit": f"arguments = ['fit-svm', '--name', '{RUN}', '--blocks', 'text,metadata', '--runs', sys.argv[3]]",
     "fit-block": f"arguments = ['fit-svm', '--name', '{BLOCK}', '--blocks', '{BLOCK}', '--runs', "
     f"sys.argv[3], {CACHE}]",
-    "import": f"arguments = ['import-embeddings', sys.argv[3] + '/../vectors.npy', '--ids', sys.argv[3] + "
-    f"'/../ids.txt', '--block', '{BLOCK}', {CACHE}]",
+    "import": f"{IMPORT}, {CACHE}]",
+    "vectors": f"{IMPORT}, '--cache', 'cache']",
 }
 COMMAND = """
 import contextlib, os
@@ -225,6 +229,8 @@ def make_runs(folder: Path, stages: Sequence[str], n: int) -> None:
     (folder / "runs").mkdir(exist_ok=True)
     if "predict" in stages and not (folder / "runs" / RUN).exists():
         measure("split", "fit", path=few)
+    if "vectors" in stages:
+        write_vectors(folder, n)
     if "embeddings" in stages and not (folder / "runs" / BLOCK).exists():
         write_vectors(folder, n)
         measure("import", path=make_elsewhere(folder, Films(n), "csv"))
