@@ -83,8 +83,6 @@ def overhead(options: argparse.Namespace) -> dict[str, Any]:
         scheduler = processes.scheduler.pid
         with use_cluster(Context(cluster=processes.address)) as cluster:
             assert cluster is not None
-            if options.names_known:
-                cluster.client.run_on_scheduler(fill_names)
             for blocks in (100, *options.blocks):  # the first ones load modules
                 start, used = time.perf_counter(), processor_seconds(scheduler)
                 own = time.process_time()
@@ -104,14 +102,6 @@ def overhead(options: argparse.Namespace) -> dict[str, Any]:
                 )
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return {"workers": options.workers, "rows": rows}
-
-
-def fill_names() -> None:
-    """Dask remembers the names of 100,000 tasks, however many come: as after so many."""
-    from dask.utils import key_split
-
-    for number in range(100_000):
-        key_split((f"earlier-{number:032x}", number))
 
 
 def empty(block: int, turn: Any) -> int:
@@ -220,7 +210,6 @@ def main() -> None:
     part.set_defaults(function=overhead)
     part.add_argument("--blocks", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     part.add_argument("--workers", type=int, default=2)
-    part.add_argument("--names-known", action="store_true", help="as after 100,000 blocks")
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, default=Path("cluster.json"))
     options = parser.parse_args()

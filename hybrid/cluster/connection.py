@@ -87,11 +87,11 @@ class Cluster:
         Raises
         ------
         ClusterError
-            If there is none within five minutes.
+            If there is none within five minutes; at once, where the command had started it.
         """
+        if self.address.processes is not None:  # it would come back elsewhere
+            raise ClusterError(_LOST.format("that it has ended"))
         self.progress.say("the scheduler of the cluster is gone; waiting until it is back")
-        if self.address.processes is not None:
-            raise ClusterError(_LOST)
         _close(self.client)
         until, interrupted = time.monotonic() + BACK_SECONDS, interrupted or Interrupts()
         while time.monotonic() < until and not interrupted():
@@ -101,12 +101,12 @@ class Cluster:
                 return
             time.sleep(PAUSE_SECONDS)
         if not interrupted():
-            raise ClusterError(_LOST)
+            raise ClusterError(_LOST.format("none for five minutes"))
 
 
 _LOST = (
-    "expected the scheduler of the cluster to answer, found none for five minutes. What was finished is "
-    "kept: the same command again continues, with the cluster or without it."
+    "expected the scheduler of the cluster to answer, found {}. What was finished is kept: "
+    "the same command again continues, with the cluster or without it."
 )
 
 # Dask gives each of them a level of its own.

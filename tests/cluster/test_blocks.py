@@ -172,6 +172,11 @@ def test_a_process_that_dask_gave_up_is_started_again(cluster):
     wait_until(lambda: len(cluster.workers()) == 2)
 
 
+def test_the_scheduler_of_a_local_cluster_is_not_waited_for(cluster):
+    with pytest.raises(ClusterError, match=r"found that it has ended\. What was finished is kept"):
+        cluster.reconnect()
+
+
 def test_a_local_cluster_listens_to_this_machine_alone(cluster):
     here = Process()
     processes = [here, *here.children(recursive=True)]
