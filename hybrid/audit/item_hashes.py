@@ -97,13 +97,15 @@ def hash_further(
     >>> owners.tolist(), more.texts.tolist()
     ([0], [0])
     """
-    shared = Counter(key for each in sets for key in each)
     pairs = [
         (i, key)
         for i, (own, each) in enumerate(zip(keys, sets, strict=False))
         for key in each
-        if key != own and shared[key] <= MAX_SHARED
+        if key != own
     ]
+    further = {key for _, key in pairs}  # few: most items have one poster
+    shared = Counter(key for each in sets for key in each if key in further)
+    pairs = [(i, key) for i, key in pairs if shared[key] <= MAX_SHARED]
     owners = np.array([i for i, _ in pairs], dtype=np.int64)
     posters = np.array([poster_number(key) for _, key in pairs], dtype=np.uint64)
     return owners, ItemHashes(first.ids[owners], posters, np.zeros_like(posters))

@@ -37,6 +37,11 @@ class KeySets(Sequence[list[bytes]]):
     def __init__(self, packed: PackedKeys, bounds: NDArray[np.int64]) -> None:
         self.packed, self.bounds = packed, bounds
 
+    @classmethod
+    def of_sizes(cls, packed: PackedKeys, sizes: NDArray[np.int64]) -> KeySets:
+        """With the length of each list, shape (n,)."""
+        return cls(packed, np.concatenate([[0], np.cumsum(sizes)]))
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
@@ -91,4 +96,4 @@ def frame_key_sets(frame: pd.DataFrame, cache: str, workers: int) -> KeySets:
     packed = PackedKeys.collect(key if isinstance(key, bytes) else None for key in found)
     owner = np.repeat(np.arange(len(frame)), counts)[packed.named]
     sizes = np.bincount(owner, minlength=len(frame))
-    return KeySets(packed[packed.named], np.concatenate([[0], np.cumsum(sizes)]))
+    return KeySets.of_sizes(packed[packed.named], sizes)

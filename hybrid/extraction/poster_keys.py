@@ -13,6 +13,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.catalogue.check import OTHERS
 from hybrid.catalogue.poster_paths import join_paths, poster_problem
 from hybrid.cluster.connection import use_cluster
+from hybrid.extraction.key_sets import KeySets
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
 from hybrid.images.hashes_on_cluster import hash_on_cluster
@@ -168,7 +169,7 @@ def hash_several(
 
 def key_sets(
     catalogue: Catalogue, keys: Sequence[bytes | BadPoster], context: Context | None = None
-) -> list[list[bytes]]:
+) -> KeySets:
     """Content keys of each item's readable posters, in the order of the cell, each once.
 
     Parameters
@@ -178,6 +179,10 @@ def key_sets(
         As `hash_catalogue` gives them.
     context : Context, optional
 
+    Returns
+    -------
+    KeySets of length n
+
     Examples
     --------
     >>> from hybrid import load_catalogue, write_sample
@@ -186,10 +191,19 @@ def key_sets(
     >>> len(key_sets(films, [bytes(32)] * 60))
     60
     """
-    sets = [[key] if isinstance(key, bytes) else [] for key in keys]
-    for i, each in hash_several(catalogue, context).items():
-        sets[i] = list(dict.fromkeys(key for key in each if isinstance(key, bytes)))
-    return sets
+    first, several = PosterKeys.collect(keys).packed, hash_several(catalogue, context)
+    sizes = first.named.astype(np.int64)
+    if not several:
+        return KeySets.of_sizes(first[first.named], sizes)
+
+    def each() -> Iterator[bytes]:
+        for i, key in enumerate(first):
+            found = dict.fromkeys(several.get(i, [key]))
+            readable = [one for one in found if isinstance(one, bytes)]
+            sizes[i] = len(readable)
+            yield from readable
+
+    return KeySets.of_sizes(PackedKeys.collect(each()), sizes)
 
 
 def embedded_sets(store: EmbeddingStore, sets: Sequence[Sequence[bytes]]) -> list[list[bytes]]:

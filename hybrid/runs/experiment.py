@@ -19,6 +19,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.catalogue.packed import take_table
 from hybrid.duplicates.find import Duplicates, find_duplicates
 from hybrid.errors import CatalogueError, SplitError
+from hybrid.extraction.key_sets import KeySets
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.poster_keys import key_sets
 from hybrid.images.decode import BadPoster
@@ -141,16 +142,15 @@ class Experiment:
         return [found[row] for row in self._origin_rows.tolist()]
 
     @cached_property
-    def key_sets(self) -> list[list[bytes]]:
+    def key_sets(self) -> KeySets:
         """Content keys of all readable posters of each item; computed once."""
         if self.origin is None:
             return key_sets(self.catalogue, self.keys, self.context)
-        found = self.origin.key_sets
-        return [found[row] for row in self._origin_rows.tolist()]
+        return self.origin.key_sets[self._origin_rows]
 
     def keys_of(self, *parts: str) -> list[bytes]:
         """The keys of all posters of the items of some parts, in the order of `rows`."""
-        return [key for row in self.rows(*parts).tolist() for key in self.key_sets[row]]
+        return [key for each in self.key_sets[self.rows(*parts)] for key in each]
 
     @cached_property
     def duplicates(self) -> Duplicates:

@@ -162,7 +162,7 @@ class PosterJob(TuneJob):
 
     def read_scores(self, store: EmbeddingStore) -> NDArray[np.float32]:
         """See `TuneJob.read_scores`."""
-        return read_pooled(store, [self.experiment.key_sets[row] for row in self.rows.tolist()])
+        return read_pooled(store, self.experiment.key_sets[self.rows])
 
     def measure(self) -> Effort:
         """See `TuneJob.measure`."""

@@ -100,7 +100,7 @@ def test_keys_and_files_are_those_of_a_dict(
     ]
     files = image_files(catalogue, found)
     assert list(files.items()) == list(expected.items())
-    assert key_sets(catalogue, found) == sets
+    assert list(key_sets(catalogue, found)) == sets
     frame_sets = frame_key_sets(catalogue.frame, "no-cache", 1)
     # A frame has equal images twice; `read_pooled` leaves them out.
     assert [list(dict.fromkeys(each)) for each in frame_sets] == sets
