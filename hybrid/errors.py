@@ -57,6 +57,10 @@ class RowsError(HybridError):
     """Rows of features on disk cannot be read or written."""
 
 
+class TemporaryFileError(HybridError):
+    """A temporary file cannot be written: no `OSError`, so that nobody takes it for a bad poster."""
+
+
 class RunError(HybridError):
     """A run folder cannot be read or written."""
 

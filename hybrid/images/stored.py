@@ -23,6 +23,7 @@ from hybrid.remote.address import remote_url
 from hybrid.remote.objects import status
 from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import CATALOGUE, IMAGE, checked, open_file
+from hybrid.utils.temporary import writing_temporary_file
 from hybrid.utils.unpacking import unpack
 
 FILES = 64  # Parquet files that are open at a time
@@ -45,6 +46,13 @@ def read_stored(reference: Reference, hold: Callable[[int], object] = bool) -> b
     -------
     bytes or str
         The bytes of the image file, or why they cannot be read.
+
+    Raises
+    ------
+    TemporaryFileError
+        If the disk refuses the copy: that is no fault of the poster.
+    RemoteError
+        If the server of a URL does not answer.
 
     Examples
     --------
@@ -135,9 +143,12 @@ class _StoredImages:
     """The images of one column of a Parquet file."""
 
     def __init__(self, file: str, column: str) -> None:
-        content: Any = (
-            open_file(file, CATALOGUE) if remote_url(file) else checked(Path(file), CATALOGUE)
-        )
+        content: Any
+        if remote_url(file):
+            with writing_temporary_file():  # a copy of it
+                content = open_file(file, CATALOGUE)
+        else:
+            content = checked(Path(file), CATALOGUE)
         if file.lower().endswith(".gz"):
             with open_file(file, CATALOGUE) as packed, unpack(packed, file) as unpacked:
                 content = io.BytesIO(unpacked.read())
@@ -149,8 +160,11 @@ class _StoredImages:
         rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self.starts = [0, *accumulate(rows)]
         self.places: dict[int, list[tuple[int, int]]] = {}
-        self.copy = tempfile.TemporaryFile(prefix="hybrid-images-")  # noqa: SIM115  # closed with this object
-        weakref.finalize(self, self.copy.close)  # once no thread reads it
+        with writing_temporary_file():
+            # Without a buffer, which a full disk would refuse once more when it is closed.
+            self.copy = tempfile.TemporaryFile(prefix="hybrid-images-", buffering=0)  # noqa: SIM115
+        self.size = 0
+        weakref.finalize(self, self.copy.close)  # with this object, once no thread reads it
         self.guard = threading.Lock()  # else every thread would read the same row group
 
     def find(self, row: int) -> tuple[int, int]:
@@ -166,14 +180,19 @@ class _StoredImages:
     def _copy(self, group: int) -> list[tuple[int, int]]:
         """Copy the images of a row group: the place of each in the copy, and its size."""
         places = []
-        at = self.copy.seek(0, os.SEEK_END)
         for batch in self.file.iter_batches(BATCH, row_groups=[group], columns=[self.column]):
             images = batch.column(self.column)
             while hasattr(images, "storage"):  # of an extension type
                 images = images.storage
             for image in images.field("bytes") if hasattr(images, "field") else images:
                 data = image.as_buffer() if image.is_valid else b""
-                places.append((at, len(data)))
-                at += self.copy.write(data)
-        self.copy.flush()
+                places.append((self.size, len(data)))
+                self._append(memoryview(data))
         return places
+
+    def _append(self, data: memoryview) -> None:
+        """Write bytes behind what is in the copy."""
+        while data:
+            with writing_temporary_file():
+                done = os.pwrite(self.copy.fileno(), data, self.size)
+            self.size, data = self.size + done, data[done:]

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.utils.refusals import describe_refusal
+from hybrid.utils.temporary import describe_temporary_refusal
 
 SPILL = 2**26  # bytes of a column or an array that are in memory before they are written to a file
 
@@ -159,10 +159,9 @@ def map_file(file: Any) -> mmap.mmap:
 
 
 def _tell_refusal(error: OSError) -> None:
-    where = f"a temporary file in {tempfile.tempdir or 'any temporary folder'}"
+    told = describe_temporary_refusal(error)
     warnings.warn(
-        f"{describe_refusal(where, error)} Texts are held in memory instead; TMPDIR names another folder.",
-        stacklevel=3,
+        f"{told} Texts are held in memory instead; TMPDIR names another folder.", stacklevel=3
     )
 
 
