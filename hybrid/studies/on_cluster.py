@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hybrid.cluster.blocks import BlockRun, SetAside
 from hybrid.cluster.connection import Cluster
-from hybrid.errors import CacheError, ClusterError, HybridError
+from hybrid.errors import CacheError, ClusterError, HybridError, RunError
+from hybrid.runs.study_files import run_digest
 from hybrid.split_types import SplitMethod
 from hybrid.studies.fits import Fit, Fits, StudyFit, make_fit
 from hybrid.studies.plans import Repeats, plan_fits
@@ -30,11 +31,14 @@ class SubjectOrder:
 
     Parameters
     ----------
+    digest : str
+        Of the run: one that is fitted again has the same paths.
     folder, catalogue, splits, cache : str
     encoding : str
         Of the catalogue.
     """
 
+    digest: str
     folder: str
     catalogue: str
     splits: str
@@ -46,6 +50,7 @@ class SubjectOrder:
         """The order of a subject that was loaded here."""
         experiment = subject.experiment
         return cls(
+            run_digest(folder),
             absolute_location(folder),
             absolute_location(experiment.catalogue.path),
             absolute_location(experiment.split_path),
@@ -177,6 +182,11 @@ def _plan(order: StudyOrder, turn: Turn) -> dict[str, Fit]:
 def _load(order: SubjectOrder, context: Context) -> Subject:
     if order not in _subjects:
         _subjects.clear()
+        if run_digest(Path(order.folder)) != order.digest:
+            raise RunError(
+                f"{order.folder}: expected the run as it is where the command runs, found another one. Has "
+                "it been fitted again meanwhile?"
+            )
         _subjects[order] = load_subject(
             Path(order.folder),
             catalogue=Path(order.catalogue),

@@ -21,6 +21,7 @@ from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads import HybridClassifier
 from hybrid.studies import on_cluster
 from hybrid.studies.fits import Fit, Fits
+from hybrid.studies.on_cluster import SubjectOrder
 from hybrid.studies.study import Studies, study_run
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
@@ -177,6 +178,29 @@ def test_a_fit_that_cannot_be_made_is_told_in_words(monkeypatch: pytest.MonkeyPa
     turn: Any = SimpleNamespace(threads=1)
     made = on_cluster.fit_block(None, "a", turn)  # type: ignore[arg-type]
     assert (made.fit, made.problem) == (None, "label Drama is too rare.")
+
+
+def test_a_worker_that_stays_reads_a_run_that_was_fitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "run.json"
+    monkeypatch.setattr(on_cluster, "_subjects", {})
+    monkeypatch.setattr(on_cluster, "load_subject", lambda folder, **more: record.read_text())
+
+    def order() -> SubjectOrder:
+        experiment = SimpleNamespace(
+            catalogue=SimpleNamespace(path=tmp_path / "films.csv"), split_path=tmp_path
+        )
+        subject: Any = SimpleNamespace(experiment=experiment)
+        return SubjectOrder.of(tmp_path, subject, "utf-8", Context())
+
+    orders = []
+    for content in ("first", "second"):
+        record.write_text(content)
+        orders.append(order())
+        assert on_cluster._load(orders[-1], Context()) == content
+    with pytest.raises(RunError, match="as it is where the command runs, found another"):
+        on_cluster._load(orders[0], Context())
 
 
 def test_the_command_takes_a_cluster_and_says_how_to_go_on(
