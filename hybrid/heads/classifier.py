@@ -216,7 +216,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         fold = assign_folds(truth, self.folds, self.groups_, self.random_state, ids=index)
         sampled = self._choose_on_samples(index, data, fold, truth, weight)
         folds = rows.folds(self.fusion, data, fold, self.groups_)
-        estimator = self._cross_fit(folds, fold, truth, weight, sampled)
+        estimator = self._cross_fit(folds, fold, truth, weight, sampled, index)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
@@ -368,6 +368,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         truth: Labels,
         weight: Floats | None,
         sampled: HalvingResult | None = None,
+        index: pd.Index | None = None,
     ) -> Any:
         """Choose settings, calibration and thresholds by out-of-fold scores; the chosen head, unfitted."""
         self.fold_ = fold
@@ -377,7 +378,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         with current_progress().bar_at_most("cross-fitting", fits, "fits") as advance:
             search = self._search(folds, fold, truth, weight, advance)
             if sampled:
-                where = self.groups_, self.random_state
+                where = np.asarray(index), self.groups_, self.random_state
                 trial = choose_at_full_size(search, sampled.choice, grid, *where)
             else:
                 trial = self._choose(search.run)

@@ -119,7 +119,8 @@ def fit_head(
         if "n_jobs" in head.get_params(deep=False):
             head.set_params(n_jobs=n_jobs)
     else:
-        head, features = _one_vs_rest(head, n_jobs, sample_weight), _plain(matrix)
+        features = _rows_for(head, matrix)
+        head = _one_vs_rest(head, n_jobs, sample_weight)
     if isinstance(head, FusionHead):
         return head.fit(matrix, truth, groups=groups, sample_weight=sample_weight)
     target = truth.ravel() if truth.shape[1] == 1 else truth
@@ -167,7 +168,7 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
         return head.score(lambda one: head_scores(one, matrix, tuned=tuned))
     if isinstance(head, MultilabelLinearSVC | FusionHead):
         return head.decision_function(matrix).reshape(len(matrix), -1)
-    rows = _plain(matrix)
+    rows = _rows_for(head.estimator, matrix)
     if not tuned:
         answers = [estimator.predict(rows) for estimator in head.estimators_]
         return np.stack(answers, axis=1).astype(np.float64)
@@ -219,8 +220,10 @@ def _takes_fusion(head: Any, truth: Labels) -> bool:
     return isinstance(head, MultilabelLinearSVC) and bool(np.ptp(truth, axis=0).any())
 
 
-def _plain(matrix: FusionMatrix) -> Any:
+def _rows_for(estimator: Any, matrix: FusionMatrix) -> Any:
     """Input of heads of one genre: an array where all blocks are dense, else CSR."""
+    if isinstance(estimator, MultilabelLinearSVC):  # all are constants, which look at no feature
+        return sparse.csr_matrix(matrix.shape)
     if matrix.is_lazy:
         raise rows_needed("a head of one genre")
     if any(sparse.issparse(block) for _, block in matrix.blocks):

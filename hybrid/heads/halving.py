@@ -208,6 +208,7 @@ def choose_at_full_size(
     search: Search,
     start: Candidate,
     grid: Mapping[str, Sequence[Any]],
+    ids: NDArray[Any],
     groups: NDArray[Any] | None,
     seed: int,
 ) -> Trial:
@@ -223,6 +224,8 @@ def choose_at_full_size(
     start : Candidate
     grid : mapping of str to sequence
         Parameter of the head → values.
+    ids : ndarray of shape (n,)
+        The halves do not depend on the order of the items.
     groups : ndarray of shape (n,), optional
     seed : int
 
@@ -235,7 +238,7 @@ def choose_at_full_size(
     folds = iter(fitting.folds)
     first = next(folds)
     rows = np.flatnonzero(first.held_out)
-    halves = _halves(fitting.truth[rows], None if groups is None else groups[rows], seed)
+    halves = _halves(fitting.truth[rows], ids[rows], None if groups is None else groups[rows], seed)
     alone = Search(
         replace(fitting, folds=[first]), halves, search.metric, search.one_label, rows=rows
     )
@@ -246,7 +249,9 @@ def choose_at_full_size(
     return replace(best, scores=np.where(held_out[:, None], best.scores, others))
 
 
-def _halves(truth: Labels, groups: NDArray[Any] | None, seed: int) -> NDArray[np.int64]:
+def _halves(
+    truth: Labels, ids: NDArray[Any], groups: NDArray[Any] | None, seed: int
+) -> NDArray[np.int64]:
     """Two halves of some items, groups whole if there are several."""
     several = groups is not None and len(np.unique(groups)) > 1
-    return assign_folds(truth, 2, groups if several else None, seed)
+    return assign_folds(truth, 2, groups if several else None, seed, ids=ids)

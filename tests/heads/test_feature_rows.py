@@ -103,6 +103,30 @@ def test_unknown_labels_stay_with_their_items(films: tuple[Fusion, pd.DataFrame,
 
 
 @pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param({0: 1.0}, id="one item has it, and the others are not known"),
+        pytest.param(dict.fromkeys(range(9), 0.0), id="none that is known has it"),
+        pytest.param({i: float(i == 7) for i in range(N)}, id="one item has it"),
+    ],
+)
+@pytest.mark.parametrize("others", [0, 2])  # further genres
+def test_what_cannot_be_learnt_is_a_constant(
+    films: tuple[Fusion, pd.DataFrame, Any], known: dict[int, float], others: int
+) -> None:
+    fusion, X, y = films
+    last = np.full(N, np.nan)
+    last[[*known]] = [*known.values()]
+    some = np.column_stack([y[:, :others], last])
+    given: Any = {"grid": {}, "block_weights": ()}
+    memory, disk = (make(fusion, rows, **given).fit(X, some) for rows in ("memory", "disk"))
+    np.testing.assert_allclose(disk.oof_scores_, memory.oof_scores_, atol=5e-3)
+    scores = memory.decision_function(X)
+    np.testing.assert_allclose(disk.decision_function(X), scores, atol=5e-3)
+    assert np.isnan(memory.oof_scores_[:, -1]).any()
+
+
+@pytest.mark.parametrize(
     ("memory", "head", "expected"),
     [
         (10**12, "svm", "memory"),

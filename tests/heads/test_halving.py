@@ -154,14 +154,15 @@ def test_at_full_size_the_first_fold_decides_and_the_others_follow() -> None:
     search = make_search(600, tol=1e-9).search
     grid = {"C": [1e-6, 1.0, 3.0]}
     near = [Candidate({"C": C}, {}) for C in (1.0, 1e-6, 3.0)]
-    found = choose_at_full_size(search, GOOD, grid, None, 0)
+    ids = np.argsort(np.argsort(search.fold, kind="stable"))  # those of the first fold come first
+    found = choose_at_full_size(search, GOOD, grid, ids, None, 0)
     assert [r.choice for r in search.results] == near
     assert [r.items for r in search.results] == [200] * 3
     truth, held_out = search.fitting.truth, search.fold == 0
     everything = search.fitting.score(near)
     qualities = []
     for scores, result in zip(everything, search.results, strict=True):
-        halves = halving._halves(truth[held_out], None, 0)
+        halves = halving._halves(truth[held_out], ids[held_out], None, 0)
         qualities.append(
             score_out_of_fold(truth[held_out], scores[held_out], halves, "weighted-f1").value
         )
@@ -170,6 +171,21 @@ def test_at_full_size_the_first_fold_decides_and_the_others_follow() -> None:
     assert found.choice == near[best]
     np.testing.assert_allclose(found.scores, everything[best], atol=1e-4)
     assert np.isfinite(found.scores).all()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_halves_of_the_first_fold_do_not_depend_on_the_order_of_the_items(
+    grouped: bool,
+) -> None:
+    random = np.random.default_rng(0)
+    truth = (random.random((60, 3)) < 0.4).astype(np.uint8)
+    ids, groups = np.array([f"f{i}" for i in range(60)]), np.arange(60) // 2
+    order = random.permutation(60)  # as the items lie on the disk
+    found = [
+        halving._halves(truth[rows], ids[rows], groups[rows] if grouped else None, 0)
+        for rows in (np.arange(60), order)
+    ]
+    assert found[1].tolist() == found[0][order].tolist()
 
 
 # The classifier
