@@ -33,6 +33,7 @@ Numbers = NDArray[np.int64]
 # memory: what is read, the features of all items and of some folds, copies of parts of them (docs/scale.md).
 BYTES, TERM_BYTES = 24, 40
 ROWS_FOLDER = f".hybrid-rows{TEMPORARY}"
+CLUSTER = "cluster"  # where the rows are
 SHARE = 0.5  # of the memory that a process may use, from which on rows stay on disk
 
 
@@ -105,7 +106,7 @@ class RowsOnCluster(RowsOnDisk):
     cluster : Cluster
     """
 
-    name = "cluster"
+    name = CLUSTER
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__()

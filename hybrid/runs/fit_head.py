@@ -14,7 +14,7 @@ from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
 from hybrid.heads.decision_rule import DecisionOptions
-from hybrid.heads.feature_rows import check_cluster_head
+from hybrid.heads.feature_rows import CLUSTER, check_cluster_head
 from hybrid.model_file import check_model, save_model
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_costs, training_cost
@@ -102,7 +102,9 @@ def fit_head(
     say(f"cross-fitting on {counted(len(training.frame), 'item')}, {counted(len(genres), 'genre')}")
     with use_cluster(experiment.context) as cluster, costs.stage("fit"):
         model.fit(training.frame, training.labels, groups=training.groups)
-        device = processor_name() + ("" if cluster is None else cluster.described())
+        device = processor_name()
+        if cluster is not None and model.rows_ == CLUSTER:  # few items are fitted here
+            device += cluster.described()
     with costs.stage("predict"):
         probabilities = model.predict_proba(test.frame)
         outputs = Outputs(model.label(probabilities), probabilities)

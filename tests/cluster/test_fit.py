@@ -12,6 +12,7 @@ import pytest
 from scipy import sparse
 
 from hybrid import load_catalogue, write_sample
+from hybrid.backbones.devices import processor_name
 from hybrid.cluster.connection import Cluster, use_cluster
 from hybrid.cluster.futures import LostError
 from hybrid.errors import SettingError
@@ -171,7 +172,8 @@ def test_few_items_are_fitted_here(
     experiment: Experiment, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = make_hybrid(experiment.catalogue, blocks=["text"], grid=GRID)
-    assert fit_head(experiment, model).record.head.rows == "memory"
+    record = fit_head(experiment, model).record
+    assert (record.head.rows, record.cost.device) == ("memory", processor_name())
 
 
 def test_heads_that_need_all_rows_are_refused_before_the_work(experiment: Experiment) -> None:
