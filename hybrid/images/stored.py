@@ -143,12 +143,9 @@ class _StoredImages:
     """The images of one column of a Parquet file."""
 
     def __init__(self, file: str, column: str) -> None:
-        content: Any
-        if remote_url(file):
-            with writing_temporary_file():  # a copy of it
-                content = open_file(file, CATALOGUE)
-        else:
-            content = checked(Path(file), CATALOGUE)
+        content: Any = (
+            open_file(file, CATALOGUE) if remote_url(file) else checked(Path(file), CATALOGUE)
+        )
         if file.lower().endswith(".gz"):
             with open_file(file, CATALOGUE) as packed, unpack(packed, file) as unpacked:
                 content = io.BytesIO(unpacked.read())

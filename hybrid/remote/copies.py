@@ -11,8 +11,11 @@ import os
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, cast
 
+from hybrid.errors import TemporaryFileError
 from hybrid.remote.errors import RemoteFileError
 from hybrid.remote.objects import Status, check_size, read_range, status
 
@@ -24,7 +27,9 @@ class _Copy:
 
     def __init__(self, url: str, status: Status, limit: int) -> None:
         self.status = status
-        file = tempfile.TemporaryFile(prefix="hybrid-remote-")  # noqa: SIM115  # closed with this object
+        with _writing(url):
+            # Closed with this object.
+            file = tempfile.TemporaryFile(prefix="hybrid-remote-")  # noqa: SIM115
         weakref.finalize(self, file.close)
         self.descriptor = file.fileno()
         _fill(file, url, status, limit)
@@ -49,8 +54,8 @@ def open_copy(url: str, limit: int) -> BinaryIO:
         If it is missing, refused or too large, or changes while it is copied.
     RemoteError
         If the server does not answer, or refuses the credentials.
-    OSError
-        If the disk of the temporary files is full.
+    TemporaryFileError
+        If the disk of the temporary files is full, or refuses for another reason.
     """
     now = status(url)
     with _guard:
@@ -61,15 +66,30 @@ def open_copy(url: str, limit: int) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(_View(known)))
 
 
+@contextmanager
+def _writing(url: str) -> Iterator[None]:
+    """What the system refuses inside is told of the copy: it is no fault of the file."""
+    try:
+        yield
+    except OSError as error:
+        place = tempfile.tempdir or "any temporary folder"
+        raise TemporaryFileError(
+            f"{url}: cannot copy it to a temporary file in {place}: {error.strerror or error}. Free some "
+            "space there, or name another folder by TMPDIR, and run the command again."
+        ) from error
+
+
 def _fill(file: IO[bytes], url: str, before: Status, limit: int) -> None:
     done, size = 0, limit + 1 if before.size is None else before.size
     while done < size and (block := read_range(url, done, BLOCK)):
-        done += file.write(block)
+        with _writing(url):
+            done += file.write(block)
         check_size(url, done, limit)
         # It was the last one; or all of the file, from a server that knows no ranges.
         if len(block) != BLOCK:
             break
-    file.flush()
+    with _writing(url):
+        file.flush()
     if status(url) != before or done != (before.size or done):
         raise RemoteFileError(errno.ESTALE, "it changed while it was read; try again", url)
 

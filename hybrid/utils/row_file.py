@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hybrid.errors import ExtractionError
-from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.spilled import SPILL, let_pages_go, map_file
+from hybrid.utils.temporary import describe_temporary_refusal
 
 BLOCK = 2**24  # bytes of a block
 
@@ -66,9 +66,8 @@ class RowFile:
                 self._file.write(np.ascontiguousarray(block).data)
             self._file.flush()
         except OSError as error:
-            where = f"a temporary file in {tempfile.tempdir or 'any temporary folder'}"
-            remedy = "TMPDIR names another folder."
-            raise ExtractionError(f"{describe_refusal(where, error)} {remedy}") from error
+            told = describe_temporary_refusal(error)
+            raise ExtractionError(f"{told} TMPDIR names another folder.") from error
         self._written += sum(map(len, self._new))
         self._new, self._size = [self._new[-1][:0]], 0
 

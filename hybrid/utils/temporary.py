@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid.errors import HybridError, TemporaryFileError
+from hybrid.errors import TemporaryFileError
 from hybrid.utils.refusals import describe_refusal
 
 
@@ -24,7 +24,7 @@ def describe_temporary_refusal(error: OSError) -> str:
 
 @contextmanager
 def writing_temporary_file() -> Iterator[None]:
-    """What the system refuses inside is told of temporary files; errors of hybrid's own stay as they are.
+    """What the system refuses inside is told of temporary files.
 
     Raises
     ------
@@ -41,8 +41,6 @@ def writing_temporary_file() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, HybridError):
-            raise
         raise TemporaryFileError(
             f"{describe_temporary_refusal(error)} TMPDIR names another folder."
         ) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +19,8 @@ import pytest
 from hybrid import load_catalogue
 from hybrid.cli.main import COMMANDS, hybrid
 from hybrid.cli.path_types import LocalPath, Location
-from hybrid.errors import CatalogueError, RunError, SettingError
+from hybrid.errors import CatalogueError, RunError, SettingError, TemporaryFileError
+from hybrid.images import stored
 from hybrid.images.files import read_poster
 from hybrid.remote import copies
 from hybrid.remote.errors import RemoteFileError
@@ -78,6 +82,36 @@ def test_what_is_wrong_with_it_is_told(s3: Bucket, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(copies, "status", lambda _: next(states))
     with pytest.raises(RemoteFileError, match="it changed while it was read; try again"):
         copies.open_copy(url, 10_000)
+
+
+class Full:
+    """A file on a full disk."""
+
+    def fileno(self) -> int:
+        return 0
+
+    def write(self, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def test_a_disk_here_that_refuses_the_copy_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = copies.Status(2000, "a")
+    monkeypatch.setattr(copies, "status", lambda _: state)
+    monkeypatch.setattr(stored, "status", lambda _: state)
+    monkeypatch.setattr(copies, "read_range", lambda *_: bytes(2000))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    url = "http://films.example/posters.parquet"
+    told = rf"{url}: cannot copy it to a temporary file in {tmp_path / 'gone'}: "
+    with pytest.raises(TemporaryFileError, match=f"{told}No such file .* TMPDIR"):
+        load_catalogue(url)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(TemporaryFileError, match=f"{told}No space left .* TMPDIR"):
+        read_poster(f"{url}#image#0")
 
 
 def test_a_folder_of_posters_that_is_not_there_is_told(s3: Bucket, sample: Path) -> None:
