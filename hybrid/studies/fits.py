@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import clone
 
 from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs
+from hybrid.heads import HybridClassifier
+from hybrid.types import SEARCH
 from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, remove_tree, write_atomically
 from hybrid.utils.progress import Progress, duration
@@ -60,6 +63,22 @@ def make_fit(compute: Callable[[], Outputs]) -> StudyFit:
     start = time.perf_counter()
     outputs = compute()
     return StudyFit(outputs, time.perf_counter() - start)
+
+
+def unfitted_copy(model: HybridClassifier) -> HybridClassifier:
+    """An unfitted copy of a model, for items that may be too few for halving, which then is not used.
+
+    Examples
+    --------
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> fusion = Fusion([("text", TextFeatures(["overview"]))])
+    >>> unfitted_copy(HybridClassifier(fusion, MultilabelLinearSVC(), search="halving")).search
+    'auto'
+    """
+    found: HybridClassifier = clone(model)
+    return found.set_params(search=SEARCH) if model.search == "halving" else found
 
 
 class Fits:

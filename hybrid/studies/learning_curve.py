@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from hybrid.catalogue.packed import take_table
 from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.stratification import assign_parts
-from hybrid.studies.fits import Fit, Fits
+from hybrid.studies.fits import Fit, Fits, unfitted_copy
 from hybrid.types import Interval
 from hybrid.utils.progress import Progress
 
@@ -186,8 +187,8 @@ def curve_fits(
     ]
 
     def predict(rows: Rows, held_out: Rows) -> Outputs:
-        fitted = clone(frozen).fit(X.iloc[rows], y[rows], groups=names[rows])
-        probabilities = fitted.predict_proba(X.iloc[held_out])
+        fitted = clone(frozen).fit(take_table(X, rows), y[rows], groups=names[rows])
+        probabilities = fitted.predict_proba(take_table(X, held_out))
         return Outputs(fitted.label(probabilities), probabilities)
 
     def fit(size: int, fold: int) -> CurveFit:
@@ -222,7 +223,7 @@ def freeze_settings(model: HybridClassifier) -> HybridClassifier:
     """
     parameters = {f"estimator__{k}": v for k, v in model.chosen_.parameters.items()}
     weights = dict(model.fusion_.weights or {})
-    return clone(model).set_params(
+    return unfitted_copy(model).set_params(
         **parameters, fusion__weights=weights, grid=None, block_weights=()
     )
 

@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 
+from hybrid.catalogue.packed import take_table
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.heads.cross_fitting import assign_folds
-from hybrid.studies.fits import Fit, Fits
+from hybrid.studies.fits import Fit, Fits, unfitted_copy
+from hybrid.utils.unknown_labels import read_labels
 
 
 def nested_cv_predict(
@@ -37,6 +38,7 @@ def nested_cv_predict(
         It is cloned.
     X : DataFrame of n items
     y : array-like of shape (n, L)
+        NaN, or masked in a masked array, where a label is unknown.
     groups : array-like of shape (n,), optional
         Items of one group are in one fold, outer and inner.
     fits : Fits, optional
@@ -59,7 +61,7 @@ def nested_cv_predict(
     >>> bool((nested_cv_predict(model, films, labels).labels == labels).all())
     True
     """
-    truth = np.asarray(y)
+    truth = read_labels(y)
     labels = np.zeros(truth.shape, dtype=np.uint8)
     probabilities = np.zeros(truth.shape)
     fits = fits or Fits()
@@ -79,16 +81,16 @@ def fold_fits(
     model, X, y, groups
         As for `nested_cv_predict`.
     """
-    truth = np.asarray(y)
+    truth = read_labels(y)
     groups = None if groups is None else np.asarray(groups)
     fold = assign_folds(truth, model.folds, groups, model.random_state, ids=X.index)
 
     def predict(held_out: NDArray[np.bool_]) -> Outputs:
         train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        fitted = clone(model).fit(
-            X.iloc[train], truth[train], groups=None if groups is None else groups[train]
+        fitted = unfitted_copy(model).fit(
+            take_table(X, train), truth[train], groups=None if groups is None else groups[train]
         )
-        scores = fitted.predict_proba(X.iloc[test])
+        scores = fitted.predict_proba(take_table(X, test))
         return Outputs(fitted.label(scores), scores)
 
     return [

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sklearn.base import clone
-
 from hybrid.evaluation import (
     METRICS,
     Outputs,
@@ -21,7 +19,7 @@ from hybrid.heads import HybridClassifier
 from hybrid.runs.fitted import LabelledItems
 from hybrid.runs.study_records import LearntRecord
 from hybrid.splitting.repeats import FurtherSplit
-from hybrid.studies.fits import Fit, Fits
+from hybrid.studies.fits import Fit, Fits, unfitted_copy
 
 # Training and test items of a split.
 Items = Callable[[FurtherSplit], tuple[LabelledItems, LabelledItems]]
@@ -160,7 +158,7 @@ def split_fit(model: HybridClassifier, further: FurtherSplit, items: Items) -> F
 
     def fit() -> Outputs:
         training, test = items(further)
-        again = clone(model).set_params(random_state=further.seed)
+        again = unfitted_copy(model).set_params(random_state=further.seed)
         again.fit(training.frame, training.labels, groups=training.groups)
         probabilities = again.predict_proba(test.frame)
         return Outputs(again.label(probabilities), probabilities)

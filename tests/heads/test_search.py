@@ -26,7 +26,12 @@ from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.scoring import score_out_of_fold
 from hybrid.heads.search import Trial, choose, climb
 from hybrid.heads.thresholds import best_thresholds
+from hybrid.runs.fitted import LabelledItems
+from hybrid.splitting.repeats import FurtherSplit
+from hybrid.splitting.splits import make_split
+from hybrid.studies.learning_curve import freeze_settings
 from hybrid.studies.nested_cv import nested_cv_predict
+from hybrid.studies.repeated_splits import split_fit
 from hybrid.types import METRICS
 
 Labels = NDArray[np.uint8]
@@ -364,6 +369,34 @@ def test_nested_predictions_are_those_of_models_fitted_without_the_item(
         model = make_model().fit(X[~left_out], y[~left_out])
         np.testing.assert_array_equal(found.scores[left_out], model.predict_proba(X[left_out]))
         np.testing.assert_array_equal(found.labels[left_out], model.predict(X[left_out]))
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_nested_fits_learn_nothing_of_unknown_labels(
+    films: tuple[pd.DataFrame, Labels], numbered_folds: None, masked: bool
+) -> None:
+    X, y = films
+    hidden = np.random.default_rng(0).random(y.shape) < 0.3
+    some = np.where(hidden, np.nan, y)
+    model = make_model(grid={}, block_weights=())
+    given = np.ma.MaskedArray(np.where(hidden, 0, y), hidden) if masked else some
+    found = nested_cv_predict(model, X, given)
+    for k in range(3):
+        left_out = np.arange(N) % 3 == k
+        fitted = make_model(grid={}, block_weights=()).fit(X[~left_out], some[~left_out])
+        np.testing.assert_array_equal(found.scores[left_out], fitted.predict_proba(X[left_out]))
+
+
+def test_studies_of_a_model_whose_settings_were_chosen_by_halving_have_fewer_items(
+    films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybrid.heads.classifier_checks.LEAST", N)
+    model = make_model(search="halving", grid={"C": [0.1]}, block_weights=()).fit(*films)
+    assert nested_cv_predict(model, *films).scores.shape == (N, 3)
+    assert freeze_settings(model).search != "halving"
+    further = FurtherSplit("", 1, make_split(films[0].index, films[1]))
+    half = LabelledItems(films[0][: N // 2], films[1][: N // 2], np.arange(N // 2))
+    assert split_fit(model, further, lambda _: (half, half)).compute().scores.shape == (N // 2, 3)
 
 
 @pytest.mark.parametrize("item", [0, 77])
