@@ -13,6 +13,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import join_list
 from hybrid.catalogue.label_words import ALL, UNKNOWN, means_nothing
 from hybrid.catalogue.labels import split_labels
+from hybrid.catalogue.packed import keep_rows
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import Split
 from hybrid.utils.unknown_labels import as_no
@@ -138,7 +139,7 @@ def narrow_labels(catalogue: Catalogue, task: Task) -> Catalogue:
         ]
     cells = np.array([join_list(found, separator) for found in labels], dtype=object)
     table = catalogue.table.assign(**{str(catalogue.columns.label): cells})
-    return replace(catalogue, table=table[kept].reset_index(drop=True), rows=catalogue.rows[kept])
+    return replace(catalogue, table=keep_rows(table, kept), rows=catalogue.rows[kept])
 
 
 def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, Split]:
