@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from hybrid._version import __version__
 from hybrid.cluster.connection import BLOCKS, DEATHS, Cluster
-from hybrid.errors import CacheError, ClusterError, HybridError
+from hybrid.errors import CacheError, ClusterError, HybridError, TemporaryFileError
 from hybrid.utils.interrupt import Interrupts
 
 if TYPE_CHECKING:
@@ -325,9 +325,10 @@ class BlockRun(Generic[B, R]):
     def _failed(self, entry: _Entry[B], failure: Failure) -> Iterator[SetAside]:
         """A disk that refuses is a matter of the worker: others try. Whatever else is wrong is so for all."""
         error, worker = failure.error, failure.worker
-        if isinstance(error, HybridError) and not isinstance(error, CacheError):
+        of_worker = isinstance(error, (CacheError, TemporaryFileError, OSError, MemoryError))
+        if isinstance(error, HybridError) and not of_worker:
             raise type(error)(f"worker {worker}: {error}") from error
-        if not isinstance(error, (CacheError, OSError, MemoryError)):
+        if not of_worker:
             raise error from ClusterError(f"worker {worker}:\n{failure.traceback}")
         if worker not in self.bad_workers:
             self.cluster.progress.say(f"worker {worker}: {error}")

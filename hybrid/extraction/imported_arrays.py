@@ -86,8 +86,8 @@ def unpack_array(arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
 
     Raises
     ------
-    ExtractionError
-        If the arrays are too large, or the disk refuses.
+    TemporaryFileError
+        If the disk refuses.
     Exception
         Of many kinds, by NumPy and `zipfile`, if the file is broken.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.errors import ExtractionError, MissingExtraError, SettingError
+from hybrid.errors import ExtractionError, HybridError, MissingExtraError, SettingError
 from hybrid.extraction.imported_arrays import describe_unreadable, read_npy, unpack_array
 from hybrid.extraction.imported_values import (
     RawEmbeddings,
@@ -60,6 +60,8 @@ def read_embeddings(
         If the ending is unknown, or an option does not go with it.
     ExtractionError
         If the content is something else. Pickles are never opened.
+    TemporaryFileError
+        If the disk of the temporary files refuses vectors of a large file.
     MissingExtraError
         If it is a Parquet file and pyarrow is not installed.
 
@@ -124,7 +126,7 @@ def _read_npz(path: Path, named: _Names) -> RawEmbeddings:
                 )
                 rows = matrix(unpack_array(archive, vectors), path)
                 return matched(archive[ids].tolist(), rows, path)
-        except (ExtractionError, OSError):
+        except (HybridError, OSError):
             raise
         except Exception as error:  # there is no list of what NumPy raises of a changed header
             raise unlike(path, "a .npz file of arrays", describe_unreadable(error)) from error

@@ -79,7 +79,7 @@ class StackedRows:
         Raises
         ------
         ExtractionError
-            If its vectors are not as long as the others, or the disk refuses.
+            If its vectors are not as long as the others.
         """
         if not block.shape[1]:
             if not self._width:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hybrid.errors import ExtractionError
 from hybrid.utils.spilled import SPILL, let_pages_go, map_file
-from hybrid.utils.temporary import describe_temporary_refusal
+from hybrid.utils.temporary import writing_temporary_file
 
 BLOCK = 2**24  # bytes of a block
 
@@ -23,7 +22,7 @@ class RowFile:
 
     Raises
     ------
-    ExtractionError
+    TemporaryFileError
         From `add` and `matrix`, if the disk refuses.
 
     Examples
@@ -58,16 +57,13 @@ class RowFile:
         return np.frombuffer(pages, dtype).reshape(self._written, *shape)
 
     def _write(self) -> None:
-        try:
+        with writing_temporary_file():
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="hybrid-rows-")  # noqa: SIM115
                 weakref.finalize(self, self._file.close)
             for block in self._new:
                 self._file.write(np.ascontiguousarray(block).data)
             self._file.flush()
-        except OSError as error:
-            told = describe_temporary_refusal(error)
-            raise ExtractionError(f"{told} TMPDIR names another folder.") from error
         self._written += sum(map(len, self._new))
         self._new, self._size = [self._new[-1][:0]], 0
 

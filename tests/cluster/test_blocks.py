@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from psutil import Process
 from hybrid.cluster import blocks
 from hybrid.cluster.blocks import MOST_DEATHS, BlockRun, SetAside
 from hybrid.cluster.connection import DEATHS, Cluster
-from hybrid.errors import CacheError, ClusterError, SettingError
+from hybrid.errors import CacheError, ClusterError, SettingError, TemporaryFileError
+from hybrid.remote.errors import RemoteFileError
 from hybrid.utils.interrupt import Interrupts
 from tests.cluster.outside import wait_until
 
@@ -129,14 +131,22 @@ def test_deaths_do_not_count_while_a_block_makes_progress(cluster, tmp_path):
     assert calls(tmp_path, 0) == DEATHS + 2
 
 
-def test_what_the_disk_of_one_worker_refuses_another_does(cluster, tmp_path):
+REFUSALS = (
+    CacheError("no space left"),
+    TemporaryFileError("cannot write a temporary file"),
+    RemoteFileError(errno.EACCES, "it is refused", "s3://films/catalogue.csv"),
+)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: type(error).__name__)
+def test_what_one_worker_is_refused_another_does(cluster, tmp_path, refusal):
     def work(block: int, turn: Any) -> int:
         from distributed import get_worker
 
         with contextlib.suppress(FileExistsError):
             (tmp_path / "full").symlink_to(get_worker().address)
         if str((tmp_path / "full").readlink()) == get_worker().address:
-            raise CacheError("no space left")
+            raise refusal
         return block
 
     done, aside = run(cluster, work, list(range(12)))

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from hybrid.cache import store
-from hybrid.errors import ExtractionError
+from hybrid.cache import compaction, store
+from hybrid.errors import ExtractionError, TemporaryFileError
 from hybrid.extraction import import_embeddings as import_embeddings_module
 from hybrid.extraction import imported_arrays, imported_file
 from hybrid.extraction.import_embeddings import import_embeddings
@@ -116,6 +116,7 @@ def test_the_vectors_are_not_in_memory(
     monkeypatch.setattr(row_file, "SPILL", size)
     monkeypatch.setattr(imported_file, "BATCH", 16)
     monkeypatch.setattr(store, "PART_ROWS", 16)
+    monkeypatch.setattr(compaction, "MANY_SMALL", 99)  # to merge such parts needs all of them
     rows = np.random.default_rng(0).integers(-9, 9, (420, 4096)).astype(np.float32)
     how = write(path, rows)
     assert rows.nbytes > 25 * size
@@ -179,5 +180,5 @@ def test_a_disk_that_refuses_is_told(small_blocks: None, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(row_file.tempfile, "TemporaryFile", full)
-    with pytest.raises(ExtractionError, match=r"No space left.*TMPDIR names another folder"):
+    with pytest.raises(TemporaryFileError, match=r"No space left.*TMPDIR names another folder"):
         read_embeddings("x.npz", **how)
