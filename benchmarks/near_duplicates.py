@@ -30,6 +30,7 @@ from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.groups import MAX_BITS, MIN_COSINE, MIN_JACCARD
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
 from hybrid.duplicates.jaccard import near_duplicates_by_jaccard
+from hybrid.duplicates.similarity import connected_components
 from hybrid.duplicates.standardised_rows import StandardisedRows
 
 PLANTED = 0.02
@@ -68,8 +69,9 @@ def search_hashes(n: int, options: argparse.Namespace) -> dict[str, Any]:
     pairs, spent = time_it(lambda: near_duplicates_by_hamming(hashes, MAX_BITS))
     if n <= options.all_pairs:
         signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
-        check(pairs, near_duplicates_by_cosine_of_all(signs, 128 - 2 * MAX_BITS))
-    return {**spent, "recall": recall_of(pairs, np.stack([first, last], axis=1), n)}
+        check(pairs, near_duplicates_by_cosine_of_all(signs, 128 - 2 * MAX_BITS), n)
+    component = connected_components(n, pairs)
+    return {**spent, "recall": float((component[first] == component[last]).mean())}
 
 
 def near_duplicates_by_cosine_of_all(rows: Any, least: float) -> Any:
@@ -81,13 +83,11 @@ def near_duplicates_by_cosine_of_all(rows: Any, least: float) -> Any:
     return np.concatenate(found)
 
 
-def check(pairs: Any, expected: Any) -> None:
-    """Both are the same pairs."""
-    ours, theirs = (set(map(tuple, each.tolist())) for each in (pairs, expected))
-    if ours != theirs:
-        raise SystemExit(
-            f"expected the {len(theirs)} pairs of a comparison of all, found {len(ours)}"
-        )
+def check(pairs: Any, expected: Any, n: int) -> None:
+    """Both connect the same items."""
+    ours, theirs = (connected_components(n, each) for each in (pairs, expected))
+    if (ours != theirs).any():
+        raise SystemExit(f"expected other components than {len(pairs)} pairs make of {n} items")
 
 
 class FileRows:
@@ -129,7 +129,7 @@ def search_embeddings(n: int, options: argparse.Namespace) -> dict[str, Any]:
         ]
         wanted = wanted[np.concatenate(cosines) >= MIN_COSINE]
         if n <= options.all_pairs:
-            check(found.pairs, near_duplicates_by_cosine_of_all(made[:], MIN_COSINE))
+            check(found.pairs, near_duplicates_by_cosine_of_all(made[:], MIN_COSINE), n)
     recall = recall_of(found.pairs, wanted, n)
     return {**spent, "recall": recall, "note": found.note, "dimension": dimension}
 

@@ -41,12 +41,13 @@ class Chunk(NamedTuple):
 
 
 def near_duplicates_by_hamming(codes: NDArray[np.uint8], bits: int) -> Pairs:
-    """Find all pairs of binary codes within a Hamming distance.
+    """Find pairs of binary codes within a Hamming distance, which connect all codes that any pairs connect.
 
     Multi-index hashing: codes within the distance are near in one of some chunks at least, which are looked
     up in a table. Norouzi, Punjani and Fleet, "Fast exact search in Hamming space with multi-index hashing",
-    IEEE TPAMI 2014. Few codes are compared with each other. The result is exact either way. Equal codes are
-    compared as one: each is paired only with the first of them.
+    IEEE TPAMI 2014. Few codes are compared with each other. The connected components are exact either way.
+    Equal codes are compared as one, and pairs of codes that are connected already are left out: a
+    placeholder that was saved in 100,000 ways would have five billion pairs.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def near_duplicates_by_hamming(codes: NDArray[np.uint8], bits: int) -> Pairs:
     Returns
     -------
     ndarray of shape (m, 2), int64
-        Positions.
+        Positions; fewer than n pairs, a spanning forest.
 
     Examples
     --------
@@ -126,16 +127,15 @@ def _different_codes(codes: NDArray[np.uint8], bits: int) -> Pairs:
     padded = np.zeros((len(codes), -(-length // 8) * 8), dtype=np.uint8)
     padded[:, :length] = codes
     words = padded.view("<u8").astype(np.uint64)
+    parents = np.arange(len(codes), dtype=np.int32)
     chunks = plan_chunks(len(codes), 8 * length, bits)
     if not chunks:
-        return all_pairs_within(words, bits)
-    keys = np.stack([chunk_keys(words, chunk.first, chunk.width) for chunk in chunks])
-    radii = np.array([chunk.radius for chunk in chunks], dtype=np.int64)
+        return all_pairs_within(words, bits, parents)
     found = []
-    for c, chunk in enumerate(chunks):
-        order = np.argsort(keys[c], kind="stable").astype(np.int32)
-        counts = np.bincount(keys[c], minlength=2**chunk.width)
+    for chunk in chunks:
+        keys = chunk_keys(words, chunk.first, chunk.width)
+        order = np.argsort(keys, kind="stable").astype(np.int32)
+        counts = np.bincount(keys, minlength=2**chunk.width)
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        some = (keys[: c + 1], radii[: c + 1], chunk.masks(), order, starts)
-        found.append(pairs_by_chunk(words, bits, *some))
+        found.append(pairs_by_chunk(words, bits, keys, chunk.masks(), order, starts, parents))
     return np.concatenate(found)

@@ -14,6 +14,7 @@ from hybrid.utils.jit import jit
 
 Words = NDArray[np.uint64]
 Positions = NDArray[np.int64]
+Parents = NDArray[np.int32]
 
 _ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
 _BITS = np.uint64(0x5555555555555555)
@@ -55,13 +56,23 @@ def _append(found: Positions, count: int, i: Any, j: Any) -> Positions:
 
 
 @jit()
-def all_pairs_within(words: Words, bits: int) -> Positions:
-    """Pairs of codes within a Hamming distance, by comparing all of them.
+def _root(parents: Parents, i: Any) -> Any:
+    while parents[i] != i:
+        parents[i] = parents[parents[i]]
+        i = parents[i]
+    return i
+
+
+@jit()
+def all_pairs_within(words: Words, bits: int, parents: Parents) -> Positions:
+    """Pairs of codes within a Hamming distance that join two components, by comparing all of them.
 
     Parameters
     ----------
     words : ndarray of shape (n, W), uint64
     bits : int
+    parents : ndarray of shape (n,), int32
+        Of each code in the tree of its component, whose root is its own; changed. At first each is its own.
 
     Returns
     -------
@@ -70,10 +81,17 @@ def all_pairs_within(words: Words, bits: int) -> Positions:
     """
     found, count = np.empty((1024, 2), dtype=np.int64), 0
     for i in range(len(words)):
+        near, root = False, np.int64(_root(parents, i))
         for j in range(i + 1, len(words)):
-            if _distance(words, i, j) <= bits:
+            if (near and parents[j] == root) or _distance(words, i, j) > bits:
+                continue
+            near, other = True, np.int64(_root(parents, j))
+            if other != root:
                 found = _append(found, count, i, j)
                 count += 1
+                smaller = min(root, other)
+                parents[max(root, other)] = smaller
+                root = smaller
     return found[:count]
 
 
@@ -106,48 +124,49 @@ def pairs_by_chunk(
     words: Words,
     bits: int,
     keys: NDArray[np.int64],
-    radii: NDArray[np.int64],
     masks: NDArray[np.int64],
     order: NDArray[np.int32],
     starts: NDArray[np.int32],
+    parents: Parents,
 ) -> Positions:
-    """Pairs within a Hamming distance, of which the last of some chunks is near, and none before it.
+    """Pairs within a Hamming distance that are near in a chunk, and join two components.
 
     Parameters
     ----------
     words : ndarray of shape (n, W), uint64
     bits : int
-    keys : ndarray of shape (c, n), int64
-        Of each chunk so far, see `chunk_keys`.
-    radii : ndarray of shape (c,), int64
-        The largest distance of each chunk at which it is near.
+    keys : ndarray of shape (n,), int64
+        Of the chunk, see `chunk_keys`.
     masks : ndarray of int64
-        All numbers with as many ones as the last radius at most.
+        All numbers with as many ones as the radius of the chunk at most.
     order, starts : ndarray of int32
-        Positions by the key of the last chunk, ascending; where each key starts in them.
+        Positions by key, ascending; where each key starts in them.
+    parents : ndarray of shape (n,), int32
+        As for `all_pairs_within`; changed.
 
     Returns
     -------
     ndarray of shape (m, 2), int64
         Positions, the smaller first.
     """
-    found, count, last = np.empty((1024, 2), dtype=np.int64), 0, len(keys) - 1
+    found, count = np.empty((1024, 2), dtype=np.int64), 0
     for i in range(len(words)):
+        near, root = False, np.int64(_root(parents, i))
         for mask in masks:
-            key = keys[last, i] ^ mask
+            key = keys[i] ^ mask
             for place in range(starts[key + 1] - 1, starts[key] - 1, -1):
                 j = np.int64(order[place])
                 if j <= i:
                     break
-                if _distance(words, i, j) > bits:
+                if (near and parents[j] == root) or _distance(words, i, j) > bits:
                     continue
-                seen = False
-                for c in range(last):
-                    differ = np.uint64(keys[c, i] ^ keys[c, j])
-                    seen = seen or _count_ones(differ) <= radii[c]
-                if not seen:
+                near, other = True, np.int64(_root(parents, j))
+                if other != root:
                     found = _append(found, count, i, j)
                     count += 1
+                    smaller = min(root, other)
+                    parents[max(root, other)] = smaller
+                    root = smaller
     return found[:count]
 
 
