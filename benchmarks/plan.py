@@ -33,10 +33,10 @@ EMBEDDING = 2 / 34  # InceptionV3 in bfloat16, 34 a second on two cores; benchma
 SPLITTING = 89.6 / 1e7  # benchmarks/split.py
 FITTING = 41 / 2e6  # a pass of the SVM with 20 labels; benchmarks/scale.py
 PASSES = 39  # of 2,000,000 items
-PREDICTING = 298 / 2e6  # words and metadata; benchmarks/catalogue_memory.py
-HASH_PAIRS = 41.9 / 1e6**1.5  # near-duplicates by hashes, times items to the power of 1.5
+PREDICTING = 175 / 2e6  # words and metadata; benchmarks/catalogue_memory.py
+HASH_PAIRS = 53.1 / 1e6**1.5  # near-duplicates by hashes, times items to the power of 1.5
 COSINES = 103.4 / 1e6  # near-duplicates by embeddings of 768 numbers; benchmarks/near_duplicates.py
-SCHEDULING = 3.4e-3  # of a block: scheduler and command; benchmarks/cluster.py overhead
+SCHEDULING = 2.1e-3  # of a block: scheduler and command; benchmarks/cluster.py overhead
 CHECKING = (
     3.3 / 1e6
 )  # to open a cache that is not compacted; benchmarks/cache_keys.py --dimension 2048
@@ -46,7 +46,7 @@ CATALOGUE_MEMORY = 293  # with ids and labels; texts are on disk; benchmarks/cat
 INDEX_MEMORY = 513 * 2**20 / 1e7  # of a compacted cache; benchmarks/cache_keys.py
 SPLIT_MEMORY = 310  # benchmarks/split.py
 FIT_MEMORY = 330  # benchmarks/scale.py
-HASHES_MEMORY, TEXTS_MEMORY = 480, 1_540  # near-duplicates; benchmarks/near_duplicates.py
+HASHES_MEMORY, TEXTS_MEMORY = 402, 1_540  # near-duplicates; benchmarks/near_duplicates.py
 
 
 @dataclass(frozen=True)
