@@ -65,9 +65,9 @@ def made_elsewhere(block: str) -> Provenance:
     Examples
     --------
     >>> made_elsewhere("clip").unknown
-    ('clip, which was made elsewhere,',)
+    ('clip (imported)',)
     """
-    return Provenance(unknown=(f"{block}, which was made elsewhere,",))
+    return Provenance(unknown=(f"{block} (imported)",))
 
 
 def _unknown(store: EmbeddingStore) -> Provenance:

@@ -240,7 +240,7 @@ def test_what_they_have_learnt_from_is_unknown_unless_it_is_said(films: Catalogu
     from hybrid.cache import EmbeddingCache
 
     store = EmbeddingCache(".hybrid-cache").find(made.fingerprint)
-    assert store_provenance(store).unknown == ("clip, which was made elsewhere,",)
+    assert store_provenance(store).unknown == ("clip (imported)",)
     assert made.trained_on == "unknown"
     said = ImportSettings(trained_on="none", licence="MIT")
     assert (

@@ -127,7 +127,7 @@ def test_a_run_and_its_predictions_say_which_items_lack_the_block(films: Catalog
     assert sum(record.missing["clip"].values()) == 4
     assert record.metrics["f1_weighted"].value > 0.8  # the titles alone tell nothing
     told = " ".join(record.audit.skipped if record.audit else ())
-    assert "it cannot be told what clip, which was made elsewhere, has learnt from" in told
+    assert "it cannot be told what clip (imported) has learnt from" in told
     new = write_catalogue("new.csv", 6, start=N)
     frame = pd.DataFrame(vectors(6)[:4], index=new.ids[:4])
     import_embeddings(frame, new, block="clip", settings=ImportSettings(add=True))
@@ -187,7 +187,7 @@ def test_the_audit_of_a_split_names_the_imported_set(films: Catalogue) -> None:
 
     ((verdict, told),) = audited()
     assert verdict == "unknown"
-    assert "it cannot be told what clip, which was made elsewhere, has learnt from" in told
+    assert "it cannot be told what clip (imported) has learnt from" in told
     said = ImportSettings(trained_on="none")
     frame = pd.DataFrame(vectors()[:-4], index=films.ids[:-4])
     import_embeddings(frame, films, block="clip", settings=said)
