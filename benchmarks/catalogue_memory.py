@@ -229,10 +229,10 @@ def make_runs(folder: Path, stages: Sequence[str], n: int) -> None:
     (folder / "runs").mkdir(exist_ok=True)
     if "predict" in stages and not (folder / "runs" / RUN).exists():
         measure("split", "fit", path=few)
-    if "vectors" in stages:
+    fits_block = "embeddings" in stages and not (folder / "runs" / BLOCK).exists()
+    if "vectors" in stages or fits_block:
         write_vectors(folder, n)
-    if "embeddings" in stages and not (folder / "runs" / BLOCK).exists():
-        write_vectors(folder, n)
+    if fits_block:
         measure("import", path=make_elsewhere(folder, Films(n), "csv"))
         measure("split", "fit-block", path=few)
 

@@ -35,7 +35,7 @@ from hybrid.utils.counts import agree, counted, first_few
 from hybrid.utils.environment import library_versions
 from hybrid.utils.key_index import PackedKeys
 from hybrid.utils.reading import EMBEDDINGS, hash_file
-from hybrid.utils.row_file import block_length, take_rows
+from hybrid.utils.row_file import row_blocks, take_rows
 from hybrid.utils.spilled import let_pages_go
 
 TRAINED_ON = ("none", "unknown")
@@ -162,8 +162,8 @@ def _unknown_ids(
     """Ids that the catalogue does not have."""
     if catalogue is None:
         return ()
-    ids = np.array(checked.ids)
-    unknown = tuple(ids[~np.isin(ids, catalogue.ids)].tolist())
+    known = set(catalogue.ids.tolist())
+    unknown = tuple(name for name in checked.ids if name not in known)
     if len(unknown) == len(checked.ids):
         some = catalogue.ids[: SHOWN + 1].tolist()
         raise ExtractionError(
@@ -263,13 +263,12 @@ def _check_same_values(
     store: EmbeddingStore, keys: PackedKeys, rows: NDArray[np.floating], present: NDArray[np.bool_]
 ) -> None:
     """Raise where the store has another vector for a key."""
-    places, size, wrong = np.flatnonzero(present), block_length(rows), 0
-    for start in range(0, len(places), size):
-        some = places[start : start + size]
+    places, wrong = np.flatnonzero(present), 0
+    for part in row_blocks(rows, len(places)):
+        some = places[part]
         there = store.read(keys[some])
         given = rows[some].astype(store.dtype).astype(np.float32)
         wrong += int((there != given).any(axis=1).sum())
-        let_pages_go()
     if wrong:
         raise ExtractionError(
             f"expected the vectors that the cache has, found others for {counted(wrong, 'item')} of "

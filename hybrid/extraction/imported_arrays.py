@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.extraction.imported_values import matrix, unlike
 from hybrid.utils.reading import EMBEDDINGS, open_file
-from hybrid.utils.row_file import BLOCK, RowFile
+from hybrid.utils.row_file import BLOCK, RowFile, block_length
 from hybrid.utils.spilled import map_file
 
 _HEADERS = {
@@ -109,7 +109,7 @@ def unpack_array(arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
 def _stream(member: IO[bytes], header: _Header) -> NDArray[Any]:
     """The rows of a matrix, as they are unpacked."""
     rows, width = RowFile(), header.shape[1]
-    size = max(1, BLOCK // (width * header.dtype.itemsize))
+    size = block_length((width,), header.dtype)
     for start in range(0, header.shape[0], size):
         count = min(size, header.shape[0] - start) * width
         data = member.read(count * header.dtype.itemsize)

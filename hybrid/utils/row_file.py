@@ -68,23 +68,36 @@ class RowFile:
         self._new, self._size = [self._new[-1][:0]], 0
 
 
-def row_blocks(rows: NDArray[Any]) -> Iterator[slice]:
+def row_blocks(rows: NDArray[Any], count: int | None = None) -> Iterator[slice]:
     """Places of blocks of about 16 MiB; the memory of mapped ones is let go as they were read.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, D)
+    count : int, optional
+        How many such rows there are in all blocks; by default n.
 
     Examples
     --------
     >>> list(row_blocks(np.ones((3, 2))))
     [slice(0, 3, None)]
     """
-    size = block_length(rows)
-    for start in range(0, len(rows), size):
-        yield slice(start, min(start + size, len(rows)))
+    count = len(rows) if count is None else count
+    size = block_length(rows.shape[1:], rows.dtype)
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
         let_pages_go()
 
 
-def block_length(rows: NDArray[Any]) -> int:
-    """How many rows are about 16 MiB, at least one."""
-    return max(1, BLOCK // max(1, rows.itemsize * math.prod(rows.shape[1:])))
+def block_length(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """How many rows of a shape are about 16 MiB, at least one.
+
+    Examples
+    --------
+    >>> block_length((1024,), np.dtype(np.float32))
+    4096
+    """
+    return max(1, BLOCK // max(1, dtype.itemsize * math.prod(shape)))
 
 
 def take_rows(
@@ -100,8 +113,8 @@ def take_rows(
     places = np.asarray(places, dtype=np.int64)
     if rows.dtype == dtype and np.array_equal(places, np.arange(len(rows))):
         return rows
-    taken, size = RowFile(), block_length(rows)
-    for start in range(0, max(len(places), 1), size):
-        taken.add(rows[places[start : start + size]].astype(dtype, copy=False))
-        let_pages_go()
+    taken = RowFile()
+    taken.add(rows[:0].astype(dtype))  # where there are no places, the shape is known
+    for part in row_blocks(rows, len(places)):
+        taken.add(rows[places[part]].astype(dtype, copy=False))
     return taken.matrix()

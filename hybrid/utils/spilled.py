@@ -175,6 +175,8 @@ def let_pages_go() -> None:
     --------
     >>> let_pages_go()
     """
+    if not _can_spill():
+        return
     for reference in _maps.valuerefs():
-        if _can_spill() and (pages := reference()) is not None:
+        if (pages := reference()) is not None:
             pages.madvise(mmap.MADV_DONTNEED)
